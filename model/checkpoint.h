@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT
+/* checkpoint.h - a file of named tensors and a configuration, whoever wrote it.
+ *
+ * Every reader (safetensors, torch zip) ends here: a list of tensors, each
+ * checked against the file, and the configuration as JSON text. safetensors
+ * are mapped and used in place; a torch storage is in place when it is stored
+ * uncompressed, float32 and contiguous, and copied otherwise.
+ *
+ * Nothing in the file is a size, index or offset before it was checked. Files
+ * are refused with one line that names file and tensor. Thread: any; a
+ * checkpoint is constant after opening. */
+#ifndef CHECKPOINT_H
+#define CHECKPOINT_H
+
+#include "model/error.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum { CHECKPOINT_MAX_AXES = 8 };
+
+enum dtype { DTYPE_F32, DTYPE_F64, DTYPE_F16, DTYPE_BF16, DTYPE_I64, DTYPE_I32, DTYPE_I16,
+             DTYPE_I8, DTYPE_U8, DTYPE_BOOL };
+
+struct tensor {
+    const char *name; // unique within the file
+    enum dtype dtype;
+    int n_axes;       // 0 for a scalar
+    int64_t size[CHECKPOINT_MAX_AXES];
+    const void *data; // row major, contiguous, little endian, aligned to its type
+};
+
+struct checkpoint {
+    struct tensor *tensors; // sorted by name
+    int n_tensors;
+    const char *config;     // JSON object text, or NULL: {"wavlm": {...}, "readout": {...} or absent}
+    const char *provenance; // text, or NULL
+    struct checkpoint_storage *storage; // the mapping and what was copied
+};
+
+/* Opens an antiphon (or any) safetensors file, or an upstream torch file
+ * {"config", "state_dict"} or a plain state dict, told apart by content. For a
+ * torch file, config is {"wavlm": <its config>}, or NULL if it has none. */
+int checkpoint_open(struct checkpoint *c, const char *path, struct error *err);
+
+/* The same for safetensors that stand in memory (the built-in model). The
+ * bytes are the caller's, 64-byte aligned, and must outlive the checkpoint. */
+int checkpoint_open_memory(struct checkpoint *c, const void *bytes, size_t n_bytes,
+                           const char *name, struct error *err);
+
+/* Releases everything; a zeroed checkpoint may be closed. */
+void checkpoint_close(struct checkpoint *c);
+
+/* The tensor of that name, or NULL. */
+const struct tensor *checkpoint_find(const struct checkpoint *c, const char *name);
+
+/* Number of elements. */
+size_t tensor_count(const struct tensor *t);
+
+/* Converts all elements to float32 (any dtype; F64 and I64 are rounded). */
+void tensor_to_floats(float *dst, const struct tensor *t);
+
+/* Writes the tensors as one antiphon safetensors file: beside its name, then
+ * renamed, so that the name never stands for half a file. metadata: format,
+ * version, config and provenance are written from the arguments. Tensor data
+ * begin at multiples of 64 bytes of the file. */
+int checkpoint_write(const char *path, const struct tensor *tensors, int n_tensors,
+                     const char *config, const char *provenance, struct error *err);
+
+/* The same without antiphon metadata: for features and other results. */
+int safetensors_write(const char *path, const struct tensor *tensors, int n_tensors,
+                      struct error *err);
+
+#endif
