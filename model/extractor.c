@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: MIT
+#include "model/extractor.h"
+
+#include "model/kernels.h"
+#include "model/op.h"
+
+#include <assert.h>
+#include <math.h>
+#include <string.h>
+
+static const double EPSILON = 1e-5; // of all norms, upstream
+
+static void statistics_place(struct statistics *s, int width, double horizon_rows,
+                             struct arena *arena)
+{
+    s->width = width;
+    s->horizon = horizon_rows;
+    s->mean = arena_doubles(arena, (size_t)width);
+    s->m2 = arena_doubles(arena, (size_t)width);
+    s->sum = arena_doubles(arena, (size_t)width);
+    s->squares = arena_doubles(arena, (size_t)width);
+}
+
+static void statistics_reset(struct statistics *s)
+{
+    s->count = 0.0;
+    for (int c = 0; c < s->width; c++)
+        s->mean[c] = s->m2[c] = 0.0;
+}
+
+/* Adds n rows: Chan, Golub and LeVeque's merging of two samples (1979). */
+static void statistics_add(struct statistics *s, const float *x, int n)
+{
+    if (n == 0)
+        return;
+    memset(s->sum, 0, (size_t)s->width * sizeof(double));
+    memset(s->squares, 0, (size_t)s->width * sizeof(double));
+    kernels_get()->moments(s->sum, s->squares, x, n, s->width);
+
+    double total = s->count + n;
+    for (int c = 0; c < s->width; c++) {
+        double mean = s->sum[c] / n, m2 = s->squares[c] - s->sum[c] * mean;
+        double delta = mean - s->mean[c];
+        s->mean[c] += delta * n / total;
+        s->m2[c] += (m2 > 0.0 ? m2 : 0.0) + delta * delta * s->count * n / total;
+    }
+    s->count = total;
+    if (s->horizon > 0.0 && s->count > s->horizon) {
+        for (int c = 0; c < s->width; c++)
+            s->m2[c] *= s->horizon / s->count;
+        s->count = s->horizon;
+    }
+}
+
+void extractor_weights_place(struct extractor_weights *w, const struct model_config *c,
+                             struct arena *arena)
+{
+    for (int i = 0; i < c->wavlm.n_convs; i++)
+        w->conv[i] = arena_floats(arena, (size_t)c->wavlm.conv[i].channels *
+                                             (size_t)axis_size(c, AXIS_CONV_IN, i) *
+                                             (size_t)c->wavlm.conv[i].kernel);
+}
+
+void extractor_weights_fill(struct extractor_weights *w, const struct model_config *c,
+                            const struct model_params *p)
+{
+    for (int n = 0; n < c->wavlm.n_convs; n++) {
+        size_t O = (size_t)c->wavlm.conv[n].channels, K = (size_t)c->wavlm.conv[n].kernel;
+        size_t I = (size_t)axis_size(c, AXIS_CONV_IN, n);
+        for (size_t o = 0; o < O; o++)
+            for (size_t k = 0; k < K; k++)
+                for (size_t i = 0; i < I; i++)
+                    w->conv[n][(o * K + k) * I + i] = p->conv[n].weight[(o * I + i) * K + k];
+    }
+}
+
+void extractor_state_place(struct extractor_state *s, const struct model_config *c,
+                           double horizon_seconds, struct arena *arena)
+{
+    const struct wavlm_config *w = &c->wavlm;
+
+    s->trail = arena_floats(arena, EXTRACTOR_TRAIL);
+    if (w->normalize_waveform)
+        statistics_place(&s->wave, 1, horizon_seconds * 16000.0, arena);
+    if (w->group_norm)
+        statistics_place(&s->group, w->conv[0].channels,
+                         horizon_seconds * 16000.0 / w->conv[0].stride, arena);
+}
+
+void extractor_state_reset(struct extractor_state *s, const struct model_config *c)
+{
+    s->n_trail = 0;
+    if (c->wavlm.normalize_waveform)
+        statistics_reset(&s->wave);
+    if (c->wavlm.group_norm)
+        statistics_reset(&s->group);
+}
+
+void extractor_acts_place(struct extractor_acts *a, const struct model_config *c, int n_blocks,
+                          int64_t max_samples, int keep, struct arena *arena)
+{
+    const struct wavlm_config *w = &c->wavlm;
+    size_t shared = 0, in = (size_t)max_samples + EXTRACTOR_TRAIL;
+
+    a->keep = keep;
+    for (int i = 0; i < w->n_convs; i++) {
+        size_t out = in / (size_t)w->conv[i].stride + 1;
+        size_t blocks = (size_t)n_blocks, floats = out * (size_t)w->conv[i].channels;
+
+        a->x[i] = arena_floats(arena, blocks * in * (size_t)axis_size(c, AXIS_CONV_IN, i));
+        a->mean[i] = arena_floats(arena, blocks * out);
+        a->rstd[i] = arena_floats(arena, blocks * out);
+        if (keep)
+            a->y[i] = arena_floats(arena, blocks * floats);
+        if (floats > shared)
+            shared = floats;
+        in = out;
+    }
+    if (!keep) {
+        float *y = arena_floats(arena, shared);
+        for (int i = 0; i < w->n_convs; i++)
+            a->y[i] = y;
+    }
+    a->scale = arena_floats(arena, (size_t)w->conv[0].channels);
+    a->shift = arena_floats(arena, (size_t)w->conv[0].channels);
+}
+
+/* What a block's samples make in each layer. */
+struct rows {
+    int seen; // counted by earlier blocks
+    int own;  // from the trail and the block's own samples
+    int all;  // and from its look-ahead
+};
+
+static int conv_outputs(int inputs, const struct conv_shape *conv)
+{
+    return inputs < conv->kernel ? 0 : (inputs - conv->kernel) / conv->stride + 1;
+}
+
+static struct rows conv_rows(struct rows in, const struct conv_shape *conv)
+{
+    return (struct rows){conv_outputs(in.seen, conv), conv_outputs(in.own, conv),
+                         conv_outputs(in.all, conv)};
+}
+
+/* x = (x - mean) / sqrt(var + eps) with the statistics of all own samples so far. */
+static void normalize_waveform(float *x, struct statistics *s, struct rows n)
+{
+    statistics_add(s, x + n.seen, n.own - n.seen);
+    double scale = 1.0 / sqrt(s->m2[0] / s->count + EPSILON);
+    for (int i = 0; i < n.all; i++)
+        x[i] = (float)((x[i] - s->mean[0]) * scale);
+}
+
+static void group_norm_forward(float *y, struct extractor_acts *a, struct statistics *s,
+                               const float *x, const struct norm_params *p, struct rows n)
+{
+    statistics_add(s, x + (size_t)n.seen * (size_t)s->width, n.own - n.seen);
+    for (int c = 0; c < s->width; c++) {
+        double rstd = 1.0 / sqrt(s->m2[c] / s->count + EPSILON);
+        a->scale[c] = (float)(rstd * p->weight[c]);
+        a->shift[c] = (float)(p->bias[c] - s->mean[c] * rstd * p->weight[c]);
+    }
+    kernels_get()->scale_shift(y, x, a->scale, a->shift, n.all, s->width);
+}
+
+/* Norm and GELU of one layer's outputs, into the next layer's inputs. */
+static void activate(float *dst, struct extractor_acts *a, struct extractor_state *s,
+                     const struct model_config *c, const struct model_params *p, int layer,
+                     const float *y, size_t row, struct rows n)
+{
+    const struct kernels *kernels = kernels_get();
+    int channels = c->wavlm.conv[layer].channels;
+    const struct norm_params *norm = &p->conv[layer].norm;
+    size_t floats = (size_t)n.all * (size_t)channels;
+
+    if (c->wavlm.group_norm && layer > 0) {
+        kernels->gelu(dst, y, floats);
+        return;
+    }
+    if (c->wavlm.group_norm)
+        group_norm_forward(dst, a, &s->group, y, norm, n);
+    else
+        kernels->layer_norm(dst, a->mean[layer] + row, a->rstd[layer] + row, y, norm->weight,
+                            norm->bias, n.all, channels);
+    kernels->gelu(dst, dst, floats);
+}
+
+/* The block's samples behind the trail; the trail moves on. */
+static struct rows join_trail(float *x, struct extractor_state *s, const float *samples,
+                              const struct block *b)
+{
+    struct rows n = {s->n_trail, s->n_trail + b->own_samples,
+                     s->n_trail + b->own_samples + b->right_samples};
+
+    memcpy(x, s->trail, (size_t)n.seen * sizeof(float));
+    memcpy(x + n.seen, samples, (size_t)(n.all - n.seen) * sizeof(float));
+    s->n_trail = n.own < EXTRACTOR_TRAIL ? n.own : EXTRACTOR_TRAIL;
+    memcpy(s->trail, x + n.own - s->n_trail, (size_t)s->n_trail * sizeof(float));
+    return n;
+}
+
+/* at: rows of each layer's inputs and outputs that earlier blocks of the call took. */
+static void block_forward(float *features, struct extractor_acts *a, struct extractor_state *s,
+                          const struct extractor_weights *w, const struct model_config *c,
+                          const struct model_params *p, const float *samples,
+                          const struct block *b, size_t *at)
+{
+    const struct wavlm_config *shape = &c->wavlm;
+    float *x = a->x[0] + at[0];
+    struct rows in = join_trail(x, s, samples, b);
+
+    if (shape->normalize_waveform)
+        normalize_waveform(x, &s->wave, in);
+    at[0] += (size_t)in.all;
+    for (int i = 0; i < shape->n_convs; i++) {
+        const struct conv_shape *conv = &shape->conv[i];
+        struct rows out = conv_rows(in, conv);
+        size_t row = at[i + 1], floats = row * (size_t)conv->channels;
+        float *y = a->y[i] + (a->keep ? floats : 0);
+        float *next = i + 1 < shape->n_convs ? a->x[i + 1] + floats : features;
+
+        conv_forward(y, x, w->conv[i], p->conv[i].bias, out.all,
+                     (int)axis_size(c, AXIS_CONV_IN, i), conv->channels, conv->kernel,
+                     conv->stride);
+        activate(next, a, s, c, p, i, y, row, out);
+        at[i + 1] += (size_t)out.all;
+        x = next;
+        in = out;
+    }
+    assert(in.all == block_rows(b));
+}
+
+void extractor_forward(float *features, struct extractor_acts *a, struct extractor_state *s,
+                       const struct extractor_weights *w, const struct model_config *c,
+                       const struct model_params *p, const float *samples,
+                       const struct block *blocks, int n_blocks)
+{
+    int channels = (int)axis_size(c, AXIS_FEATURES, 0);
+    size_t at[MAX_CONVS + 1] = {0};
+    int rows = 0;
+
+    for (int i = 0; i < n_blocks; i++) {
+        block_forward(features + (size_t)blocks[i].row * (size_t)channels, a, s, w, c, p, samples,
+                      &blocks[i], at);
+        samples += blocks[i].own_samples;
+        rows += block_rows(&blocks[i]);
+    }
+    for (int t = 0; t < rows; t++) {
+        for (int k = 0; k < channels; k++)
+            features[(size_t)t * (size_t)channels + (size_t)k] *= p->dummy_weight[k];
+    }
+}

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: MIT
+/* extractor.h - waveform to 20 ms feature rows: the convolutional extractor.
+ *
+ * Exact 'valid' convolutions over the whole stream. Two things depend on the
+ * blocks: the statistics of the waveform (Large) and of layer 0's GroupNorm
+ * (Base), which run over all that blocks 0 .. b cover and forget after a
+ * horizon. A block's frames see everything with their own block's statistics,
+ * also the 80 samples they share with the block before; so these raw samples
+ * are all that is kept, and the few outputs they make are made anew (15 of
+ * layer 0's 1039 at B = 16). */
+#ifndef EXTRACTOR_H
+#define EXTRACTOR_H
+
+#include "model/arena.h"
+#include "model/blocks.h"
+#include "model/params.h"
+
+/* Mean and variance per channel over everything so far, in double precision.
+ * Beyond the horizon the past is scaled down to weigh as much as the horizon. */
+struct statistics {
+    int width;
+    double count, horizon; // rows; horizon 0: never forgets
+    double *mean, *m2;     // [width]; m2: sum of squared distances from the mean
+    double *sum, *squares; // [width] scratch
+};
+
+enum { EXTRACTOR_TRAIL = 80 };
+
+struct extractor_weights {
+    float *conv[MAX_CONVS]; // [O,K,I]: the window of a row lies in one piece
+};
+
+struct extractor_state {
+    float *trail; // [EXTRACTOR_TRAIL] raw samples that the next frame shares with the last
+    int n_trail;
+    struct statistics wave;  // of the samples, if the model normalises them
+    struct statistics group; // of layer 0's outputs, with GroupNorm
+};
+
+struct extractor_acts {
+    float *x[MAX_CONVS]; // inputs of layer i, block after block [n,I]
+    float *y[MAX_CONVS]; // outputs before the norm [n,O]
+    int keep;            // 0: all layers and blocks share one y
+    float *mean[MAX_CONVS], *rstd[MAX_CONVS]; // of the LayerNorms, [n] likewise
+    float *scale, *shift; // [O] of layer 0's GroupNorm in the last block
+};
+
+/* Weights derived from the parameters; place, then fill whenever they change. */
+void extractor_weights_place(struct extractor_weights *w, const struct model_config *c,
+                             struct arena *arena);
+void extractor_weights_fill(struct extractor_weights *w, const struct model_config *c,
+                            const struct model_params *p);
+
+void extractor_state_place(struct extractor_state *s, const struct model_config *c,
+                           double horizon_seconds, struct arena *arena);
+void extractor_state_reset(struct extractor_state *s, const struct model_config *c);
+
+/* n_blocks blocks of at most max_samples (own and right) each. */
+void extractor_acts_place(struct extractor_acts *a, const struct model_config *c, int n_blocks,
+                          int64_t max_samples, int keep, struct arena *arena);
+
+/* features [rows of the call, FEATURES], after dummy_weight. samples: those of
+ * the blocks' own, one after another from the first that no block has covered,
+ * and behind the last block's its look-ahead. */
+void extractor_forward(float *features, struct extractor_acts *a, struct extractor_state *s,
+                       const struct extractor_weights *w, const struct model_config *c,
+                       const struct model_params *p, const float *samples,
+                       const struct block *blocks, int n_blocks);
+
+#endif

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: MIT
+/* model.h - a whole model: its constant weights, the state of a stream, and the
+ * one forward pass for live, offline and training.
+ *
+ *   forward(kept intermediates with the results, state, model, new samples)
+ *
+ * live      one block a call; the state carries the caches; the acts are scratch
+ * offline   the whole recording as one block on a fresh state
+ * training  many blocks in one call on a fresh state; keep = 1, and every
+ *           intermediate has its own place: the tape
+ *
+ * A model is constant after opening and may be shared by streams of the same
+ * reach; a state and its acts belong to one thread. */
+#ifndef MODEL_H
+#define MODEL_H
+
+#include "model/encoder.h"
+#include "model/extractor.h"
+#include "model/readout.h"
+
+/* What a block may see, and how many blocks a call has at most. */
+struct reach {
+    int block_frames; // B: the most own frames of a block
+    int left_frames;  // L
+    int right_frames; // R
+    double horizon_seconds; // of the cumulative statistics, 0: they never forget
+    int n_blocks;     // of a call
+    int keep;         // 1: acts are a tape, 0: scratch
+};
+
+/* B 16, L 400, R 0, horizon 60 s, one block a call, scratch. */
+struct reach reach_defaults(void);
+
+/* One block over a whole recording of n samples. */
+struct reach reach_offline(int64_t n_samples);
+
+struct model {
+    struct model_config config;
+    struct model_params params;
+    struct param *list; // every tensor
+    int n_params;
+    struct reach reach;
+    struct extractor_weights extractor;
+    struct encoder_weights encoder;
+    struct readout_weights readout;
+    struct arena arena; // derived weights, converted tensors
+};
+
+/* Binds a checkpoint's tensors and derives what a reach needs. The checkpoint
+ * must outlive the model. */
+int model_open(struct model *m, const struct checkpoint *c, const struct reach *reach,
+               struct error *err);
+
+/* A named architecture with seeded random weights. */
+int model_open_arch(struct model *m, const char *arch, uint64_t seed, const struct reach *reach,
+                    struct error *err);
+
+/* Derives the weights anew from the parameters. */
+void model_derive(struct model *m);
+
+void model_close(struct model *m);
+
+/* Where the time of a call goes. */
+enum stage { STAGE_EXTRACTOR, STAGE_INPUT, STAGE_LAYERS, STAGE_READOUT, N_STAGES };
+
+extern const char *const stage_names[N_STAGES];
+
+struct model_state {
+    struct position at;
+    struct extractor_state extractor;
+    struct encoder_state encoder;
+    struct readout_state readout;
+    struct arena arena;
+};
+
+struct model_acts {
+    struct extractor_acts extractor;
+    float *features; // [T,FEATURES] `conv`: what enters the projection
+    struct encoder_acts encoder;
+    struct readout_acts readout;
+    double seconds[N_STAGES]; // of all calls so far
+    struct arena arena;
+};
+
+int model_state_open(struct model_state *s, const struct model *m, struct error *err);
+
+/* As just opened; no allocation. */
+void model_state_reset(struct model_state *s, const struct model *m);
+void model_state_close(struct model_state *s);
+
+int model_acts_open(struct model_acts *a, const struct model *m, struct error *err);
+void model_acts_close(struct model_acts *a);
+
+/* Computes the given blocks, which follow each other and the state's position
+ * (blocks.h), from the samples behind that position. Results are in the acts
+ * until the next call: features, encoder.projection, encoder.rep, readout.sum,
+ * readout.scores. No allocation. */
+void model_forward(struct model_acts *a, struct model_state *s, const struct model *m,
+                   const float *samples, const struct block *blocks, int n_blocks);
+
+#endif

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: MIT
+#include "model/op.h"
+
+#include <cblas.h> // brings complex.h
+#include <math.h>
+#include <string.h>
+
+#undef I // complex.h takes the letter of our inner axis
+
+void gemm_nt(float *c, int ldc, const float *a, int lda, const float *b, int ldb, int M, int N,
+             int K, float alpha, float beta)
+{
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, M, N, K, alpha, a, lda, b, ldb, beta, c,
+                ldc);
+}
+
+void gemm_nn(float *c, int ldc, const float *a, int lda, const float *b, int ldb, int M, int N,
+             int K)
+{
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, M, N, K, 1.0f, a, lda, b, ldb, 0.0f, c,
+                ldc);
+}
+
+static void fill_rows(float *y, const float *bias, int T, int O)
+{
+    for (int t = 0; t < T; t++)
+        memcpy(y + (size_t)t * O, bias, (size_t)O * sizeof(float));
+}
+
+void linear_forward(float *restrict y, const float *restrict x, const float *w, const float *bias,
+                    int T, int I, int O)
+{
+    if (T == 0)
+        return;
+    if (bias)
+        fill_rows(y, bias, T, O);
+    gemm_nt(y, O, x, I, w, I, T, O, I, 1.0f, bias ? 1.0f : 0.0f);
+}
+
+void conv_forward(float *restrict y, const float *restrict x, const float *w, const float *bias,
+                  int T, int I, int O, int K, int S)
+{
+    if (T == 0)
+        return;
+    if (bias)
+        fill_rows(y, bias, T, O);
+    for (int k = 0; k < K; k += S) {
+        int taps = K - k < S ? K - k : S;
+        gemm_nt(y, O, x + (size_t)k * I, S * I, w + (size_t)k * I, K * I, T, O, taps * I, 1.0f,
+                bias || k ? 1.0f : 0.0f);
+    }
+}
+
+void log_softmax_forward(float *y, const float *x, int T, int C)
+{
+    for (int t = 0; t < T; t++) {
+        const float *in = x + (size_t)t * C;
+        float *out = y + (size_t)t * C, max = in[0];
+        double sum = 0.0;
+
+        for (int c = 1; c < C; c++)
+            max = in[c] > max ? in[c] : max;
+        for (int c = 0; c < C; c++)
+            sum += exp((double)in[c] - (double)max);
+        float log_sum = (float)log(sum) + max;
+        for (int c = 0; c < C; c++)
+            out[c] = in[c] - log_sum;
+    }
+}
+
+void op_set_threads(int n)
+{
+    openblas_set_num_threads(n);
+}
+
+void op_warm_up(void)
+{
+    enum { N = 64 };
+    float a[N * N] = {0}, b[N * N] = {0}, c[N * N];
+
+    gemm_nt(c, N, a, N, b, N, N, N, N, 1.0f, 0.0f);
+    gemm_nn(c, N, a, N, b, N, N, N, N);
+}

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: MIT
+/* op.h - the arithmetic with a matrix product in it.
+ *
+ *   T frames    I, O widths in and out    C model width    F inner width
+ *   H heads     D width of a head         K keys a query may see, taps of a kernel
+ *
+ * All tensors are float, row major, last axis contiguous. Arguments come as
+ * results, inputs, parameters, sizes. Forward overwrites its results. No op
+ * allocates, keeps state, or prints. Thread: any. */
+#ifndef OP_H
+#define OP_H
+
+#include <stddef.h>
+
+/* y[t,o] = bias[o] + sum_i x[t,i] w[o,i]
+ *
+ *   y [T,O]    x [T,I]    w [O,I]    bias [O] or NULL
+ *
+ * y and x must not overlap. */
+void linear_forward(float *restrict y, const float *restrict x, const float *w, const float *bias,
+                    int T, int I, int O);
+
+/* c[m,n] = alpha sum_k a[m,k] b[n,k] + beta c[m,n], rows lda, ldb, ldc apart. */
+void gemm_nt(float *c, int ldc, const float *a, int lda, const float *b, int ldb, int M, int N,
+             int K, float alpha, float beta);
+
+/* c[m,n] = sum_k a[m,k] b[k,n], likewise. */
+void gemm_nn(float *c, int ldc, const float *a, int lda, const float *b, int ldb, int M, int N,
+             int K);
+
+/* 'Valid' convolution over time: y[t,o] = bias[o] + sum_k,i x[t S + k, i] w[o,k,i]
+ *
+ *   y [T,O]    x [(T-1) S + K, I]    w [O,K,I]    bias [O] or NULL    S stride, K >= S
+ *
+ * The window of a row is a contiguous run of x, so this is ceil(K / S) matrix
+ * products over the rows as they lie, without a copy. */
+void conv_forward(float *restrict y, const float *restrict x, const float *w, const float *bias,
+                  int T, int I, int O, int K, int S);
+
+/* y[t,c] = log softmax over c of x[t,c]    [T,C], in place allowed */
+void log_softmax_forward(float *y, const float *x, int T, int C);
+
+/* Number of threads the matrix products of this process use from now on. */
+void op_set_threads(int n);
+
+/* Runs one product of each kind, so that the library has its buffers. */
+void op_warm_up(void);
+
+#endif

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MIT
+/* pos_conv.c - im2col in tiles and one product a group. The windows of
+ * neighbouring rows overlap in all but one tap, which no BLAS accepts as a
+ * matrix; the copy is small beside the product. Taps that only meet the zeros
+ * behind a block's end are left out. */
+#include "model/pos_conv.h"
+
+#include "model/op.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { TILE = 64 }; // rows a tile: columns of 64 x 6144 floats are 1.5 MiB
+
+void pos_conv_weight(float *w, const float *g, const float *v, const struct pos_conv_shape *s)
+{
+    size_t C = (size_t)s->width, I = C / (size_t)s->groups, K = (size_t)s->kernel;
+
+    for (size_t k = 0; k < K; k++) {
+        double squares = 0.0;
+        for (size_t oi = 0; oi < C * I; oi++)
+            squares += (double)v[oi * K + k] * v[oi * K + k];
+        float scale = (float)(g[k] / sqrt(squares));
+        for (size_t o = 0; o < C; o++)
+            for (size_t i = 0; i < I; i++)
+                w[(o * K + k) * I + i] = scale * v[(o * I + i) * K + k];
+    }
+}
+
+size_t pos_conv_region_floats(const struct pos_conv_shape *s, int max_rows)
+{
+    return (size_t)(max_rows + s->kernel) * (size_t)s->width;
+}
+
+size_t pos_conv_columns_floats(const struct pos_conv_shape *s)
+{
+    return (size_t)TILE * (size_t)s->kernel * (size_t)(s->width / s->groups);
+}
+
+/* columns [n,taps,I] of one group from the rows of region starting at row. */
+static void gather(float *columns, const float *region, const struct pos_conv_shape *s, int row,
+                   int n, int taps, int group)
+{
+    size_t I = (size_t)(s->width / s->groups);
+
+    for (int t = 0; t < n; t++) {
+        for (int k = 0; k < taps; k++) {
+            memcpy(columns, region + (size_t)(row + t + k) * (size_t)s->width + (size_t)group * I,
+                   I * sizeof(float));
+            columns += I;
+        }
+    }
+}
+
+static void block_forward(float *y, float *columns, const float *region, const float *w,
+                          const struct pos_conv_shape *s, int T)
+{
+    int I = s->width / s->groups, past = s->kernel / 2;
+
+    for (int row = 0; row < T; row += TILE) {
+        int n = T - row < TILE ? T - row : TILE;
+        int taps = T - row + past < s->kernel ? T - row + past : s->kernel;
+        for (int group = 0; group < s->groups; group++) {
+            gather(columns, region, s, row, n, taps, group);
+            gemm_nt(y + (size_t)row * (size_t)s->width + (size_t)(group * I), s->width, columns,
+                    taps * I, w + (size_t)group * (size_t)I * (size_t)s->kernel * (size_t)I,
+                    s->kernel * I, n, I, taps * I, 1.0f, 1.0f);
+        }
+    }
+}
+
+void pos_conv_forward(float *y, float *region, float *columns, struct history *h, const float *x,
+                      const float *w, const float *bias, const struct pos_conv_shape *s,
+                      const struct block *blocks, int n_blocks)
+{
+    size_t C = (size_t)s->width;
+
+    for (int i = 0; i < n_blocks; i++) {
+        const struct block *b = &blocks[i];
+        int T = block_rows(b);
+        float *out = y + (size_t)b->row * C;
+
+        history_gather(region, h, x + (size_t)b->row * C, b);
+        memset(region + (size_t)(h->keep + T) * C, 0,
+               (size_t)(s->kernel - s->kernel / 2) * C * sizeof(float));
+        for (int t = 0; t < T; t++)
+            memcpy(out + (size_t)t * C, bias, C * sizeof(float));
+        block_forward(out, columns, region, w, s, T);
+    }
+}
