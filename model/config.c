@@ -120,7 +120,7 @@ static int parse_heads(struct layer_shape *layer, const cJSON *heads, struct err
         return fail(err, "config: \"%s\" should hold a list of heads for every layer", key);
     cJSON_ArrayForEach(head, heads)
     {
-        int h, last = layer->n_heads ? layer->heads[layer->n_heads - 1] : -1;
+        int h = 0, last = layer->n_heads ? layer->heads[layer->n_heads - 1] : -1;
         if (item_int(&h, head, key, 0, layer->total_heads - 1, err))
             return -1;
         if (h <= last)
@@ -196,7 +196,7 @@ static int refuse_gates(const cJSON *json, struct error *err)
     };
 
     for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++) {
-        int gated;
+        int gated = 0;
         if (get_bool(&gated, json, keys[i], 0, err))
             return -1;
         if (gated)
@@ -271,7 +271,7 @@ static int parse_readout(struct readout_config *r, const struct wavlm_config *w,
                          struct error *err)
 {
     const cJSON *chunk = cJSON_GetObjectItemCaseSensitive(json, "chunk_size");
-    int width, classes;
+    int width = 0, classes = 0;
 
     r->present = 1;
     r->chunk_seconds = cJSON_IsNumber(chunk) ? chunk->valuedouble : 8.0;
