@@ -207,7 +207,7 @@ static void run_block(struct engine *e, const struct block *b)
     r.block.level_dbfs = level_dbfs(e->chunk.samples, b->own_samples);
     r.time = r.block.end;
     model_forward(&e->acts, &e->state, e->settings.model, e->chunk.samples, b, 1);
-    powerset_marginals(e->prob, e->acts.readout.scores, &e->powerset, b->own);
+    powerset_activity(e->prob, e->acts.readout.scores, &e->powerset, b->own);
     tracker_block(&e->tracker, &r.block, e->prob, b->frame, b->own, &e->output);
 
     double seconds = now_seconds() - begin;

@@ -21,21 +21,20 @@ void powerset_init(struct powerset *p, int n_speakers, int at_once)
         add_sets(p, 0, k, 0);
 }
 
-void powerset_marginals(float *prob, const float *logp, const struct powerset *p, int T)
+void powerset_activity(float *prob, const float *logp, const struct powerset *p, int T)
 {
     for (int t = 0; t < T; t++) {
         const float *row = logp + (int64_t)t * p->n_classes;
         float *out = prob + (int64_t)t * p->n_speakers;
 
-        for (int s = 0; s < p->n_speakers; s++)
-            out[s] = 0.0f;
-        for (int c = 0; c < p->n_classes; c++) {
-            float likely = expf(row[c]);
-            for (int s = 0; s < p->n_speakers; s++)
-                out[s] += p->mask[c] >> s & 1 ? likely : 0.0f;
+        for (int s = 0; s < p->n_speakers; s++) {
+            float with = -INFINITY, without = -INFINITY;
+            for (int c = 0; c < p->n_classes; c++) {
+                float *best = p->mask[c] >> s & 1 ? &with : &without;
+                *best = row[c] > *best ? row[c] : *best;
+            }
+            out[s] = 1.0f / (1.0f + expf(without - with));
         }
-        for (int s = 0; s < p->n_speakers; s++)
-            out[s] = out[s] > 1.0f ? 1.0f : out[s];
     }
 }
 

@@ -18,9 +18,18 @@ struct powerset {
 /* n_speakers 1 .. 8, at_once 1 .. n_speakers. */
 void powerset_init(struct powerset *p, int n_speakers, int at_once);
 
-/* prob[t,s] = sum over the classes with speaker s of exp(logp[t,class])
+/* How likely a speaker speaks: the likeliest class with them against the
+ * likeliest without,
+ *
+ *   prob[t,s] = m / (m + n),  m = max over classes with s of exp(logp[t,class]),
+ *                             n = max over classes without s
+ *
+ * so that prob > 1/2 says the same as the likeliest class of all: at thresholds
+ * of 1/2 the decoder makes upstream's choice. (The sum over classes would not:
+ * with many classes none may reach 1/2.)
+ *
  *   prob [T,n_speakers]    logp [T,n_classes] */
-void powerset_marginals(float *prob, const float *logp, const struct powerset *p, int T);
+void powerset_activity(float *prob, const float *logp, const struct powerset *p, int T);
 
 /* The speakers of the likeliest class of one row (the first of equals), as bits. */
 uint16_t powerset_argmax(const float *logp, const struct powerset *p);
