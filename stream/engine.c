@@ -50,7 +50,11 @@ static void place(struct engine *e)
 
 static void push_report(void *user, const struct report *r)
 {
-    sinks_push(user, r);
+    struct engine *e = user;
+
+    if (e->settings.on_report)
+        e->settings.on_report(e->settings.user, r);
+    sinks_push(e->settings.sinks, r);
 }
 
 static int engine_fill(struct engine *e, struct error *err)
@@ -63,7 +67,7 @@ static int engine_fill(struct engine *e, struct error *err)
                          "`antiphon features`", s->model_name);
     powerset_init(&e->powerset, readout->n_speakers, readout->at_once);
     tracker_init(&e->tracker, &s->decode, readout->n_speakers);
-    e->output = (struct track_output){push_report, s->sinks};
+    e->output = (struct track_output){push_report, e};
     if (resampler_open(&e->resampler, source_rate_hz(s->source), source_channels(s->source),
                        s->channel, err) ||
         model_state_open(&e->state, s->model, err) || model_acts_open(&e->acts, s->model, err))
@@ -151,7 +155,7 @@ static void tell_start(struct engine *e)
     snprintf(r.start.model, sizeof(r.start.model), "%s", s->model_name);
     snprintf(r.start.source, sizeof(r.start.source), "%s", source_name(s->source));
     recording_name(r.start.recording, sizeof(r.start.recording), source_name(s->source));
-    sinks_push(s->sinks, &r);
+    push_report(e, &r);
 }
 
 static void obey(struct engine *e)
@@ -168,7 +172,7 @@ static void obey(struct engine *e)
             tracker_rename(&e->tracker, c.id, c.name, e->chunk.at.frames, &e->output);
             break;
         case CONTROL_RESET: tracker_reset(&e->tracker, e->chunk.at.frames, &e->output); break;
-        case CONTROL_PING: sinks_push(e->settings.sinks, &hello); break;
+        case CONTROL_PING: push_report(e, &hello); break;
         case CONTROL_THRESHOLD:
             d->onset = c.value;
             d->offset = c.value > distance ? c.value - distance : c.value / 2.0f;
@@ -213,7 +217,7 @@ static void run_block(struct engine *e, const struct block *b)
     double seconds = now_seconds() - begin;
     e->compute_seconds += seconds;
     fill_times(e, &r.block, b, seconds);
-    sinks_push(e->settings.sinks, &r);
+    push_report(e, &r);
     e->n_blocks++;
 }
 
@@ -257,7 +261,7 @@ static void *run(void *user)
     run_blocks(e, 1);
     tracker_finish(&e->tracker, e->chunk.at.frames, &e->output);
     end.time = frame_begin_seconds(e->chunk.at.frames);
-    sinks_push(e->settings.sinks, &end);
+    push_report(e, &end);
     atomic_store_explicit(&e->ended, 1, memory_order_release);
     return NULL;
 }

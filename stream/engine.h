@@ -22,6 +22,9 @@ struct engine_settings {
     int channel;                // of the source, from 1; 0: the mean of all
     const char *model_name;
     int realtime;               // ask for SCHED_FIFO
+    /* Called with every report on the worker's thread, or NULL; for tests. */
+    void (*on_report)(void *user, const struct report *r);
+    void *user;
 };
 
 struct engine;
