@@ -109,7 +109,7 @@ static int add_outputs(struct session *s, const struct arguments *a, struct erro
     s->tap = s->sinks.list[s->sinks.n - 1];
     s->quiet = (a->rttm && !strcmp(a->rttm, "-")) || (a->jsonl && !strcmp(a->jsonl, "-"));
     s->sinks.wait = a->source.fast || a->source.input != NULL; // nothing is lost by waiting
-    return a->osc_port ? control_open(&s->control, a->osc_port, err) : 0;
+    return 0;
 }
 
 static int open_session(struct session *s, struct arguments *a, struct error *err)
@@ -120,7 +120,8 @@ static int open_session(struct session *s, struct arguments *a, struct error *er
     if (check_arguments(a, &reach, err))
         return STATUS_MISUSED;
     if (load_model(&s->loaded, a->model, NULL, &reach, err) ||
-        source_open(&s->source, &a->source, err) || add_outputs(s, a, err))
+        source_open(&s->source, &a->source, err) ||
+        (a->osc_port && control_open(&s->control, a->osc_port, err)))
         return STATUS_FAILED;
     op_set_threads(a->threads);
     op_warm_up();
@@ -132,7 +133,7 @@ static int open_session(struct session *s, struct arguments *a, struct error *er
     settings.channel = a->channel;
     settings.model_name = s->loaded.name;
     settings.realtime = a->realtime;
-    if (engine_open(&s->engine, &settings, err))
+    if (engine_open(&s->engine, &settings, err) || add_outputs(s, a, err)) // files last
         return STATUS_FAILED;
     if (s->loaded.model.config.live == LIVE_WINDOW)
         fputs("antiphon stream: this model was made for whole windows; block by block it hears "
