@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: MIT
+#include "stream/audio_file.h"
+
+#include "stream/pcm.h"
+#include "stream/resample.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sndfile.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { LOAD_TICKS = 4096 };
+
+/* libsndfile's own words for a missing file or a directory are of little help. */
+static int check_readable(const char *path, struct error *err)
+{
+    struct stat st;
+
+    if (stat(path, &st) != 0 || access(path, R_OK) != 0)
+        return fail(err, "%s: cannot be read: %s; give the path of an audio file", path,
+                    strerror(errno));
+    if (S_ISDIR(st.st_mode))
+        return fail(err, "%s: is a directory; an audio file was expected", path);
+    if (S_ISREG(st.st_mode) && st.st_size == 0)
+        return fail(err, "%s: is empty; an audio file was expected", path);
+    return 0;
+}
+
+static int check_header(const SF_INFO *info, const char *path, struct error *err)
+{
+    if (info->samplerate < RESAMPLE_MIN_HZ || info->samplerate > RESAMPLE_MAX_HZ)
+        return fail(err, "%s: a sample rate of %d Hz; %d to %d Hz was expected: is the header "
+                    "right?", path, info->samplerate, RESAMPLE_MIN_HZ, RESAMPLE_MAX_HZ);
+    if (info->channels < 1 || info->channels > RESAMPLE_MAX_CHANNELS)
+        return fail(err, "%s: %d channels; 1 to %d were expected: split the file", path,
+                    info->channels, RESAMPLE_MAX_CHANNELS);
+    if (info->frames <= 0)
+        return fail(err, "%s: an audio file without audio; record it again", path);
+    return 0;
+}
+
+int audio_file_open(struct audio_file *f, const char *path, struct error *err)
+{
+    SF_INFO info = {0};
+
+    *f = (struct audio_file){0};
+    if (check_readable(path, err))
+        return -1;
+    f->handle = sf_open(path, SFM_READ, &info);
+    if (!f->handle)
+        return fail(err, "%s: not an audio file (%s); WAV, FLAC, Ogg or MP3 was expected", path,
+                    sf_strerror(NULL));
+    if (check_header(&info, path, err)) {
+        audio_file_close(f);
+        return -1;
+    }
+    f->path = strdup(path);
+    if (!f->path) {
+        audio_file_close(f);
+        return fail(err, "%s: out of memory", path);
+    }
+    f->rate_hz = info.samplerate;
+    f->n_channels = info.channels;
+    f->n_ticks = info.frames;
+    return 0;
+}
+
+long audio_file_read(struct audio_file *f, float *dst, size_t n_ticks, struct error *err)
+{
+    sf_count_t n = sf_readf_float(f->handle, dst, (sf_count_t)n_ticks);
+
+    if (n < 0 || (n == 0 && sf_error(f->handle) != SF_ERR_NO_ERROR))
+        return fail(err, "%s: damaged after %.2f s (%s); convert or record it again", f->path,
+                    (double)f->n_read / f->rate_hz, sf_strerror(f->handle));
+    if (n == 0 && f->n_read == 0)
+        return fail(err, "%s: an audio file without audio; record it again", f->path);
+    f->n_read += n;
+    return (long)n;
+}
+
+void audio_file_close(struct audio_file *f)
+{
+    if (f->handle)
+        sf_close(f->handle);
+    free(f->path);
+    *f = (struct audio_file){0};
+}
+
+/* Makes room for n more samples; the length in the header is not trusted. */
+static int audio_reserve(struct audio *a, size_t *capacity, size_t n, struct error *err)
+{
+    if (*capacity - a->n_samples >= n)
+        return 0;
+    size_t wanted = *capacity + *capacity / 2 + n;
+    float *samples = realloc(a->samples, wanted * sizeof(float));
+    if (!samples)
+        return fail(err, "out of memory after %.0f s of audio; cut it into shorter files",
+                    (double)a->n_samples / 16000.0);
+    a->samples = samples;
+    *capacity = wanted;
+    return 0;
+}
+
+/* Thread: any. ticks [LOAD_TICKS, n_channels] is scratch. */
+static int audio_fill(struct audio *a, struct audio_file *f, struct resampler *r, float *ticks,
+                      struct error *err)
+{
+    size_t capacity = 0;
+    long n;
+
+    while ((n = audio_file_read(f, ticks, LOAD_TICKS, err)) > 0) {
+        a->n_not_finite += pcm_make_finite(ticks, (size_t)n * (size_t)f->n_channels);
+        if (audio_reserve(a, &capacity, resampler_bound(r, (size_t)n), err))
+            return fail_prefix(err, "%s: ", f->path);
+        a->n_samples += resampler_write(r, a->samples + a->n_samples, ticks, (size_t)n);
+    }
+    if (n < 0)
+        return -1;
+    if (audio_reserve(a, &capacity, resampler_bound(r, 0), err))
+        return fail_prefix(err, "%s: ", f->path);
+    a->n_samples += resampler_flush(r, a->samples + a->n_samples);
+    return 0;
+}
+
+int audio_load(struct audio *a, const char *path, int channel, struct error *err)
+{
+    struct audio_file f;
+    struct resampler r = {0};
+    float *ticks = NULL;
+    int status = -1;
+
+    *a = (struct audio){0};
+    if (audio_file_open(&f, path, err))
+        return -1;
+    ticks = malloc(LOAD_TICKS * (size_t)f.n_channels * sizeof(float));
+    if (!ticks)
+        fail(err, "%s: out of memory", path);
+    else if (resampler_init(&r, f.rate_hz, f.n_channels, channel, err))
+        fail_prefix(err, "%s: ", path);
+    else
+        status = audio_fill(a, &f, &r, ticks, err);
+
+    free(ticks);
+    resampler_release(&r);
+    audio_file_close(&f);
+    if (status)
+        audio_release(a);
+    return status;
+}
+
+void audio_release(struct audio *a)
+{
+    free(a->samples);
+    *a = (struct audio){0};
+}
