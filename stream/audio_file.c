@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "stream/audio_file.h"
 
+#include "stream/frame.h"
 #include "stream/pcm.h"
 #include "stream/resample.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sndfile.h>
@@ -64,12 +64,12 @@ int audio_file_open(struct audio_file *f, const char *path, struct error *err)
         return fail(err, "%s: out of memory", path);
     }
     f->rate_hz = info.samplerate;
-    f->n_channels = info.channels;
+    f->channels = info.channels;
     f->n_ticks = info.frames;
     return 0;
 }
 
-long audio_file_read(struct audio_file *f, float *dst, size_t n_ticks, struct error *err)
+long audio_file_next(struct audio_file *f, float *dst, size_t n_ticks, struct error *err)
 {
     sf_count_t n = sf_readf_float(f->handle, dst, (sf_count_t)n_ticks);
 
@@ -90,70 +90,74 @@ void audio_file_close(struct audio_file *f)
     *f = (struct audio_file){0};
 }
 
+struct recording {
+    float *samples;
+    size_t n, room;
+};
+
 /* Makes room for n more samples; the length in the header is not trusted. */
-static int audio_reserve(struct audio *a, size_t *capacity, size_t n, struct error *err)
+static int reserve(struct recording *rec, size_t n, struct error *err)
 {
-    if (*capacity - a->n_samples >= n)
+    if (rec->room - rec->n >= n)
         return 0;
-    size_t wanted = *capacity + *capacity / 2 + n;
-    float *samples = realloc(a->samples, wanted * sizeof(float));
+    size_t room = rec->room + rec->room / 2 + n;
+    float *samples = realloc(rec->samples, room * sizeof(float));
     if (!samples)
         return fail(err, "out of memory after %.0f s of audio; cut it into shorter files",
-                    (double)a->n_samples / 16000.0);
-    a->samples = samples;
-    *capacity = wanted;
+                    (double)rec->n / FRAME_HZ);
+    rec->samples = samples;
+    rec->room = room;
     return 0;
 }
 
-/* Thread: any. ticks [LOAD_TICKS, n_channels] is scratch. */
-static int audio_fill(struct audio *a, struct audio_file *f, struct resampler *r, float *ticks,
-                      struct error *err)
+/* ticks [LOAD_TICKS, channels] is scratch. */
+static int read_all(struct recording *rec, struct audio_file *f, struct resampler *r,
+                    float *ticks, struct error *err)
 {
-    size_t capacity = 0;
     long n;
 
-    while ((n = audio_file_read(f, ticks, LOAD_TICKS, err)) > 0) {
-        a->n_not_finite += pcm_make_finite(ticks, (size_t)n * (size_t)f->n_channels);
-        if (audio_reserve(a, &capacity, resampler_bound(r, (size_t)n), err))
+    while ((n = audio_file_next(f, ticks, LOAD_TICKS, err)) > 0) {
+        pcm_make_finite(ticks, (size_t)n * (size_t)f->channels);
+        if (reserve(rec, resampler_room(r, (size_t)n), err))
             return fail_prefix(err, "%s: ", f->path);
-        a->n_samples += resampler_write(r, a->samples + a->n_samples, ticks, (size_t)n);
+        rec->n += resampler_process(r, rec->samples + rec->n, ticks, (size_t)n);
     }
     if (n < 0)
         return -1;
-    if (audio_reserve(a, &capacity, resampler_bound(r, 0), err))
+    if (reserve(rec, resampler_room(r, 0), err))
         return fail_prefix(err, "%s: ", f->path);
-    a->n_samples += resampler_flush(r, a->samples + a->n_samples);
+    rec->n += resampler_finish(r, rec->samples + rec->n);
     return 0;
 }
 
-int audio_load(struct audio *a, const char *path, int channel, struct error *err)
+int audio_file_read(float **samples, size_t *n, const char *path, int channel, struct error *err)
 {
+    struct recording rec = {0};
     struct audio_file f;
     struct resampler r = {0};
     float *ticks = NULL;
     int status = -1;
 
-    *a = (struct audio){0};
+    *samples = NULL;
+    *n = 0;
     if (audio_file_open(&f, path, err))
         return -1;
-    ticks = malloc(LOAD_TICKS * (size_t)f.n_channels * sizeof(float));
+    ticks = malloc(LOAD_TICKS * (size_t)f.channels * sizeof(float));
     if (!ticks)
         fail(err, "%s: out of memory", path);
-    else if (resampler_init(&r, f.rate_hz, f.n_channels, channel, err))
+    else if (resampler_open(&r, f.rate_hz, f.channels, channel, err))
         fail_prefix(err, "%s: ", path);
     else
-        status = audio_fill(a, &f, &r, ticks, err);
+        status = read_all(&rec, &f, &r, ticks, err);
 
     free(ticks);
-    resampler_release(&r);
+    resampler_close(&r);
     audio_file_close(&f);
-    if (status)
-        audio_release(a);
-    return status;
-}
-
-void audio_release(struct audio *a)
-{
-    free(a->samples);
-    *a = (struct audio){0};
+    if (status) {
+        free(rec.samples);
+        return -1;
+    }
+    *samples = rec.samples;
+    *n = rec.n;
+    return 0;
 }

@@ -15,7 +15,7 @@
 struct audio_file {
     struct sf_private_tag *handle;
     char *path;
-    int rate_hz, n_channels;
+    int rate_hz, channels;
     int64_t n_ticks; // as the header says
     int64_t n_read;  // ticks, so far
 };
@@ -24,24 +24,16 @@ struct audio_file {
  * absurd rate or channel count: one line each. */
 int audio_file_open(struct audio_file *f, const char *path, struct error *err);
 
-/* The next ticks, at most n, into dst [n, n_channels]: their number, 0 at the
+/* The next ticks, at most n, into dst [n, channels]: their number, 0 at the
  * end, -1 when the file is damaged. They may be NaN if the file says so. */
-long audio_file_read(struct audio_file *f, float *dst, size_t n_ticks, struct error *err);
+long audio_file_next(struct audio_file *f, float *dst, size_t n_ticks, struct error *err);
 
 /* A zeroed file may be closed. */
 void audio_file_close(struct audio_file *f);
 
-/* A whole recording. */
-struct audio {
-    float *samples;      // [n_samples] 16 kHz mono, finite
-    size_t n_samples;
-    size_t n_not_finite; // numbers in the file that were no samples, and became 0
-};
-
-/* Reads a whole file as 16 kHz mono: the mean of its channels, or channel k
- * from 1 alone. The same bits as a live source of that file gives. */
-int audio_load(struct audio *a, const char *path, int channel, struct error *err);
-
-void audio_release(struct audio *a);
+/* The whole file as 16 kHz mono, samples [n], the caller's to free: channel k
+ * from 1 alone, or with 0 the mean of all. What is no number becomes 0. The
+ * same bits as a live source of that file gives. */
+int audio_file_read(float **samples, size_t *n, const char *path, int channel, struct error *err);
 
 #endif

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-int device_mute(void)
+int device_hush(void)
 {
     int saved = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
     int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
@@ -23,7 +23,7 @@ int device_mute(void)
     return saved;
 }
 
-void device_unmute(int saved)
+void device_unhush(int saved)
 {
     if (saved < 0)
         return;
@@ -32,26 +32,26 @@ void device_unmute(int saved)
     close(saved);
 }
 
-int device_begin(struct error *err)
+int device_open_library(struct error *err)
 {
     // Who wants JACK has it running; a server of ours would take the sound card from everybody.
     setenv("JACK_NO_START_SERVER", "1", 0);
 
-    int saved = device_mute();
+    int saved = device_hush();
     PaError code = Pa_Initialize();
-    device_unmute(saved);
+    device_unhush(saved);
     if (code != paNoError)
         return fail(err, "the sound system does not start: %s; play a file with --input",
                     Pa_GetErrorText(code));
     return 0;
 }
 
-void device_end(void)
+void device_close_library(void)
 {
-    int saved = device_mute();
+    int saved = device_hush();
 
     Pa_Terminate();
-    device_unmute(saved);
+    device_unhush(saved);
 }
 
 static void device_describe(struct device *d, int index, const PaDeviceInfo *info)
@@ -60,7 +60,7 @@ static void device_describe(struct device *d, int index, const PaDeviceInfo *inf
 
     *d = (struct device){
         .index = index,
-        .n_channels = info->maxInputChannels,
+        .channels = info->maxInputChannels,
         .rate_hz = info->defaultSampleRate,
         .latency_seconds = info->defaultHighInputLatency,
         .is_default = index == Pa_GetDefaultInputDevice(),
@@ -69,10 +69,11 @@ static void device_describe(struct device *d, int index, const PaDeviceInfo *inf
     snprintf(d->host_api, sizeof(d->host_api), "%s", api && api->name ? api->name : "");
 }
 
-static int device_list_fill(struct device_list *list, struct error *err)
+int device_list(struct device_list *list, struct error *err)
 {
     int n = Pa_GetDeviceCount();
 
+    *list = (struct device_list){0};
     if (n < 0)
         return fail(err, "the sound system does not list its devices: %s", Pa_GetErrorText(n));
     list->devices = calloc((size_t)n + 1, sizeof(*list->devices));
@@ -81,22 +82,12 @@ static int device_list_fill(struct device_list *list, struct error *err)
     for (int i = 0; i < n; i++) {
         const PaDeviceInfo *info = Pa_GetDeviceInfo(i);
         if (info && info->maxInputChannels > 0)
-            device_describe(&list->devices[list->n_devices++], i, info);
+            device_describe(&list->devices[list->n++], i, info);
     }
     return 0;
 }
 
-int device_list_open(struct device_list *list, struct error *err)
-{
-    *list = (struct device_list){0};
-    if (device_begin(err))
-        return -1;
-    int status = device_list_fill(list, err);
-    device_end();
-    return status;
-}
-
-void device_list_close(struct device_list *list)
+void device_list_release(struct device_list *list)
 {
     free(list->devices);
     *list = (struct device_list){0};
@@ -104,7 +95,7 @@ void device_list_close(struct device_list *list)
 
 static const struct device *find_default(const struct device_list *list)
 {
-    for (int i = 0; i < list->n_devices; i++) {
+    for (int i = 0; i < list->n; i++) {
         if (list->devices[i].is_default)
             return &list->devices[i];
     }
@@ -119,7 +110,7 @@ static const struct device *find_index(const struct device_list *list, const cha
     long index = strtol(wanted, &end, 10);
     if (errno || *end || !isdigit((unsigned char)wanted[0]))
         return NULL;
-    for (int i = 0; i < list->n_devices; i++) {
+    for (int i = 0; i < list->n; i++) {
         if (list->devices[i].index == index)
             return &list->devices[i];
     }
@@ -141,7 +132,7 @@ static int find_name(const struct device **found, const struct device_list *list
 {
     int n = 0;
 
-    for (int i = 0; i < list->n_devices; i++) {
+    for (int i = 0; i < list->n; i++) {
         if (matches(list->devices[i].name, wanted) && n++ == 0)
             *found = &list->devices[i];
     }
@@ -149,45 +140,39 @@ static int find_name(const struct device **found, const struct device_list *list
 }
 
 /* Names those that fit, as far as the line is long. */
-static void fail_ambiguous(const struct device_list *list, const char *wanted,
-                           int (*matches)(const char *name, const char *wanted),
-                           struct error *err)
+static int fail_ambiguous(const struct device_list *list, const char *wanted,
+                          int (*matches)(const char *name, const char *wanted),
+                          struct error *err)
 {
     char names[300] = "";
     size_t at = 0;
 
-    for (int i = 0; i < list->n_devices && at < sizeof(names); i++) {
+    for (int i = 0; i < list->n && at < sizeof(names); i++) {
         const struct device *d = &list->devices[i];
         if (matches(d->name, wanted))
             at += (size_t)snprintf(names + at, sizeof(names) - at, "%s%d \"%s\" (%s)",
                                    at ? ", " : "", d->index, d->name, d->host_api);
     }
-    fail(err, "ambiguous: '%.80s' may be %s; give the index", wanted, names);
+    return fail(err, "ambiguous: '%.80s' may be %s; give the index", wanted, names);
 }
 
-const struct device *device_find(const struct device_list *list, const char *wanted,
-                                 struct error *err)
+int device_choose(struct device *chosen, const struct device_list *list, const char *wanted,
+                  struct error *err)
 {
     int (*const ways[])(const char *, const char *) = {name_is, name_has};
-    const struct device *found;
+    const struct device *found = NULL;
+    int n = 0;
 
-    if (list->n_devices == 0) {
-        fail(err, "no capture device; connect a microphone, or play a file with --input");
-        return NULL;
+    if (list->n == 0)
+        return fail(err, "no capture device; connect a microphone, or play a file with --input");
+    found = wanted ? find_index(list, wanted) : find_default(list);
+    for (int i = 0; i < 2 && !found && wanted[0]; i++) {
+        n = find_name(&found, list, wanted, ways[i]);
+        if (n > 1)
+            return fail_ambiguous(list, wanted, ways[i], err);
     }
-    if (!wanted)
-        return find_default(list);
-    if ((found = find_index(list, wanted)))
-        return found;
-    for (int i = 0; i < 2 && wanted[0]; i++) {
-        int n = find_name(&found, list, wanted, ways[i]);
-        if (n == 1)
-            return found;
-        if (n > 1) {
-            fail_ambiguous(list, wanted, ways[i], err);
-            return NULL;
-        }
-    }
-    fail(err, "no such device: '%.80s'; `antiphon devices` lists them", wanted);
-    return NULL;
+    if (!found)
+        return fail(err, "no such device: '%.80s'; `antiphon devices` lists them", wanted);
+    *chosen = *found;
+    return 0;
 }

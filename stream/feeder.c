@@ -28,7 +28,7 @@ static void feeder_write(struct source *s, const float *ticks, size_t n_ticks)
         size_t n = ring_write(&s->ticks, ticks, n_ticks);
         s->n_written += n;
         atomic_fetch_add_explicit(&s->n_captured, n, memory_order_release);
-        ticks += n * (size_t)s->n_channels;
+        ticks += n * (size_t)s->channels;
         n_ticks -= n;
         if (n_ticks > 0)
             sleep_seconds(s->fast ? 0.0002 : 0.002);

@@ -19,8 +19,7 @@ enum {
     HALF_FILTER = 64,
 };
 
-int resampler_init(struct resampler *r, int rate_hz, int n_channels, int channel,
-                   struct error *err)
+int resampler_open(struct resampler *r, int rate_hz, int channels, int channel, struct error *err)
 {
     int code = 0;
 
@@ -28,14 +27,14 @@ int resampler_init(struct resampler *r, int rate_hz, int n_channels, int channel
     if (rate_hz < RESAMPLE_MIN_HZ || rate_hz > RESAMPLE_MAX_HZ)
         return fail(err, "a sample rate of %d Hz; %d to %d Hz was expected", rate_hz,
                     RESAMPLE_MIN_HZ, RESAMPLE_MAX_HZ);
-    if (n_channels < 1 || n_channels > RESAMPLE_MAX_CHANNELS)
-        return fail(err, "%d channels; 1 to %d were expected", n_channels, RESAMPLE_MAX_CHANNELS);
-    if (channel < 0 || channel > n_channels)
+    if (channels < 1 || channels > RESAMPLE_MAX_CHANNELS)
+        return fail(err, "%d channels; 1 to %d were expected", channels, RESAMPLE_MAX_CHANNELS);
+    if (channel < 0 || channel > channels)
         return fail(err, "there is no channel %d; choose 1 to %d, or 0 to mix them all", channel,
-                    n_channels);
+                    channels);
 
     r->rate_hz = rate_hz;
-    r->n_channels = n_channels;
+    r->channels = channels;
     r->channel = channel;
     if (rate_hz == FRAME_HZ)
         return 0;
@@ -44,12 +43,12 @@ int resampler_init(struct resampler *r, int rate_hz, int n_channels, int channel
     r->state = src_new(CONVERTER, 1, &code);
     if (r->pending && r->state)
         return 0;
-    resampler_release(r);
+    resampler_close(r);
     return fail(err, "cannot resample from %d Hz: %s", rate_hz,
                 code ? src_strerror(code) : "out of memory");
 }
 
-void resampler_release(struct resampler *r)
+void resampler_close(struct resampler *r)
 {
     if (r->state)
         src_delete(r->state);
@@ -65,7 +64,7 @@ void resampler_reset(struct resampler *r)
     r->n_in = r->n_out = 0;
 }
 
-size_t resampler_bound(const struct resampler *r, size_t n_ticks)
+size_t resampler_room(const struct resampler *r, size_t n_ticks)
 {
     if (!r->state)
         return n_ticks;
@@ -79,7 +78,7 @@ size_t resampler_bound(const struct resampler *r, size_t n_ticks)
 /* dst[t] = ticks[t, channel], or mean over c of ticks[t, c] */
 static void mix_down(const struct resampler *r, float *dst, const float *ticks, size_t n)
 {
-    size_t C = (size_t)r->n_channels;
+    size_t C = (size_t)r->channels;
 
     if (r->channel > 0 || C == 1) {
         size_t c = r->channel > 0 ? (size_t)r->channel - 1 : 0;
@@ -117,9 +116,9 @@ static size_t convert(struct resampler *r, float *samples, size_t room, int end_
     return (size_t)data.output_frames_gen;
 }
 
-size_t resampler_write(struct resampler *r, float *samples, const float *ticks, size_t n_ticks)
+size_t resampler_process(struct resampler *r, float *samples, const float *ticks, size_t n_ticks)
 {
-    size_t room = resampler_bound(r, n_ticks), made = 0;
+    size_t room = resampler_room(r, n_ticks), made = 0;
 
     r->n_in += n_ticks;
     if (!r->state) {
@@ -132,7 +131,7 @@ size_t resampler_write(struct resampler *r, float *samples, const float *ticks, 
         n = n < n_ticks ? n : n_ticks;
         mix_down(r, r->pending + r->n_pending, ticks, n);
         r->n_pending += n;
-        ticks += n * (size_t)r->n_channels;
+        ticks += n * (size_t)r->channels;
         n_ticks -= n;
         if (r->n_pending == r->quantum)
             made += convert(r, samples + made, room - made, 0);
@@ -140,7 +139,7 @@ size_t resampler_write(struct resampler *r, float *samples, const float *ticks, 
     return made;
 }
 
-size_t resampler_flush(struct resampler *r, float *samples)
+size_t resampler_finish(struct resampler *r, float *samples)
 {
     if (!r->state)
         return 0;
@@ -152,7 +151,7 @@ size_t resampler_flush(struct resampler *r, float *samples)
         return 0;
 
     size_t wanted = (size_t)(total - r->n_out);
-    assert(wanted <= resampler_bound(r, 0));
+    assert(wanted <= resampler_room(r, 0));
     size_t made = convert(r, samples, wanted, 1);
     // libsamplerate may stop one sample short; beyond the last tick there is silence anyway.
     memset(samples + made, 0, (wanted - made) * sizeof(float));

@@ -7,8 +7,8 @@
  * were cut. 16 kHz passes untouched, at once.
  *
  * Sample k stands for the moment k / 16000 s: the filter's delay is taken out.
- * After the flush n ticks have become round(n * 16000 / rate) samples.
- * Thread: one at a time; real-time safe but for init and release. */
+ * At the end n ticks have become round(n * 16000 / rate) samples.
+ * Thread: one at a time; real-time safe but for open and close. */
 #ifndef RESAMPLE_H
 #define RESAMPLE_H
 
@@ -20,7 +20,7 @@
 enum { RESAMPLE_MIN_HZ = 1000, RESAMPLE_MAX_HZ = 768000, RESAMPLE_MAX_CHANNELS = 64 };
 
 struct resampler {
-    int rate_hz, n_channels;
+    int rate_hz, channels;
     int channel;                 // 0: the mean of all; k: channel k alone, from 1
     struct SRC_STATE_tag *state; // NULL: 16 kHz
     float *pending;              // [quantum] mono ticks that wait for their quantum
@@ -29,25 +29,24 @@ struct resampler {
 };
 
 /* Rate, channel count and channel are checked: they may come from a file. */
-int resampler_init(struct resampler *r, int rate_hz, int n_channels, int channel,
-                   struct error *err);
+int resampler_open(struct resampler *r, int rate_hz, int channels, int channel, struct error *err);
 
-/* A zeroed resampler may be released. */
-void resampler_release(struct resampler *r);
+/* A zeroed resampler may be closed. */
+void resampler_close(struct resampler *r);
 
-/* As after init, without allocation. */
+/* As after open, without allocation. */
 void resampler_reset(struct resampler *r);
 
-/* Room that resampler_write needs for the samples of n ticks, and that
- * resampler_flush needs for those of n = 0. */
-size_t resampler_bound(const struct resampler *r, size_t n_ticks);
+/* Room that resampler_process needs for the samples of n ticks, and that
+ * resampler_finish needs for those of n = 0. */
+size_t resampler_room(const struct resampler *r, size_t n_ticks);
 
-/* Takes ticks [n_ticks, n_channels], which must be finite, and writes the
+/* Takes ticks [n_ticks, channels], which must be finite, and writes the
  * samples that are ready. Returns how many. */
-size_t resampler_write(struct resampler *r, float *samples, const float *ticks, size_t n_ticks);
+size_t resampler_process(struct resampler *r, float *samples, const float *ticks, size_t n_ticks);
 
 /* The stream has ended: writes the samples that still waited for ticks after
- * them. Returns how many. Only reset or release may follow. */
-size_t resampler_flush(struct resampler *r, float *samples);
+ * them. Returns how many. Only reset or close may follow. */
+size_t resampler_finish(struct resampler *r, float *samples);
 
 #endif

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-#include "stream/source_kind.h"
+#include "stream/source.h"
 
 #include "stream/resample.h"
+#include "stream/source_kind.h"
 
 #include <assert.h>
 #include <math.h>
@@ -16,8 +17,7 @@ struct source_settings source_defaults(void)
     return (struct source_settings){
         .ring_ms = 4000,
         .rate_hz = 16000,
-        .n_channels = 1,
-        .format = PCM_S16LE,
+        .channels = 1,
     };
 }
 
@@ -48,7 +48,7 @@ void sleep_seconds(double seconds)
 /* A power of two of ticks, for at least ring_ms unless that is absurdly much. */
 static size_t ring_ticks(const struct source *s, int ring_ms)
 {
-    size_t tick_bytes = (size_t)s->n_channels * sizeof(float);
+    size_t tick_bytes = (size_t)s->channels * sizeof(float);
     uint64_t wanted = (uint64_t)s->rate_hz * (uint64_t)ring_ms / 1000;
     size_t n = 64;
 
@@ -59,7 +59,7 @@ static size_t ring_ticks(const struct source *s, int ring_ms)
 
 static void source_place(struct source *s, size_t n_ticks, struct arena *memory)
 {
-    size_t C = (size_t)s->n_channels;
+    size_t C = (size_t)s->channels;
     float *ticks = arena_floats(memory, n_ticks * C);
     void *gaps = arena_bytes(memory, SOURCE_N_GAPS * sizeof(struct gap));
 
@@ -87,12 +87,12 @@ static int source_check(const struct source *s, int channel, struct error *err)
     if (s->rate_hz < RESAMPLE_MIN_HZ || s->rate_hz > RESAMPLE_MAX_HZ)
         return fail(err, "%s: a sample rate of %d Hz; %d to %d Hz was expected", s->name,
                     s->rate_hz, RESAMPLE_MIN_HZ, RESAMPLE_MAX_HZ);
-    if (s->n_channels < 1 || s->n_channels > RESAMPLE_MAX_CHANNELS)
-        return fail(err, "%s: %d channels; 1 to %d were expected", s->name, s->n_channels,
+    if (s->channels < 1 || s->channels > RESAMPLE_MAX_CHANNELS)
+        return fail(err, "%s: %d channels; 1 to %d were expected", s->name, s->channels,
                     RESAMPLE_MAX_CHANNELS);
-    if (channel < 0 || channel > s->n_channels)
+    if (channel < 0 || channel > s->channels)
         return fail(err, "%s: there is no channel %d; choose 1 to %d, or none to mix them all",
-                    s->name, channel, s->n_channels);
+                    s->name, channel, s->channels);
     return 0;
 }
 
@@ -197,7 +197,7 @@ static size_t min_size(size_t a, size_t b)
  * is published before the ticks after it. */
 static size_t read_piece(struct source *s, float *dst, size_t n)
 {
-    size_t C = (size_t)s->n_channels;
+    size_t C = (size_t)s->channels;
     size_t ready = ring_readable(&s->ticks);
 
     if (s->gap.n_ticks == 0 && ring_read(&s->gap_ring, &s->gap, 1) == 0)
@@ -216,7 +216,7 @@ static size_t read_piece(struct source *s, float *dst, size_t n)
     s->n_taken += n;
     size_t n_bad = pcm_make_finite(dst, n * C);
     if (n_bad > 0)
-        atomic_fetch_add_explicit(&s->n_not_finite, n_bad, memory_order_relaxed);
+        atomic_fetch_add_explicit(&s->n_bad, n_bad, memory_order_relaxed);
     return n;
 }
 
@@ -227,7 +227,7 @@ static size_t read_lost_end(struct source *s, float *dst, size_t n)
     uint64_t missing = atomic_load_explicit(&s->n_captured, memory_order_acquire) - s->n_read;
 
     n = (size_t)(missing < n ? missing : n);
-    memset(dst, 0, n * (size_t)s->n_channels * sizeof(float));
+    memset(dst, 0, n * (size_t)s->channels * sizeof(float));
     return n;
 }
 
@@ -238,7 +238,7 @@ size_t source_read(struct source *s, float *dst, size_t n_ticks)
     size_t done = 0;
 
     while (done < n_ticks) {
-        float *at = dst + done * (size_t)s->n_channels;
+        float *at = dst + done * (size_t)s->channels;
         size_t n = read_piece(s, at, n_ticks - done);
         if (n == 0 && state != SOURCE_RUNNING)
             n = read_lost_end(s, at, n_ticks - done);
@@ -268,28 +268,31 @@ int source_ended(struct source *s)
            atomic_load_explicit(&s->n_captured, memory_order_acquire) == s->n_read;
 }
 
-int source_wait(struct source *s, int timeout_ms)
+int source_wait(struct source *s, int ms)
 {
     // The callback must not wake anybody, so the worker looks: often enough to add little
     // to the latency, and much more often when the feeder waits for nobody.
     double pause = s->fast ? 0.0002 : 0.002;
-    double until = monotonic_seconds() + timeout_ms * 0.001;
+    double until = monotonic_seconds() + ms * 0.001;
 
     for (;;) {
-        if (source_has_ticks(s) || source_ended(s) || !source_is_running(s))
+        if (source_has_ticks(s))
             return 1;
-        double left = until - monotonic_seconds();
-        if (left <= 0.0)
+        if (source_ended(s))
             return 0;
+        double left = until - monotonic_seconds();
+        if (left <= 0.0 || !source_is_running(s))
+            return 1;
         sleep_seconds(left < pause ? left : pause);
     }
 }
 
-int source_failure(const struct source *s, struct error *err)
+int source_failed(const struct source *s, struct error *err)
 {
     if (atomic_load_explicit(&s->state, memory_order_acquire) != SOURCE_FAILED)
         return 0;
-    return fail(err, "%s", s->failure.text);
+    *err = s->failure;
+    return 1;
 }
 
 /* The clock's latest reading; 0 when there is none. */
@@ -307,35 +310,31 @@ static int clock_read(const struct capture_clock *c, uint64_t *tick, double *sec
     }
 }
 
-/* The stream's clock is held against the wall's every ten seconds: both drift.
- * A clock that is far off at first sight is not the one its readings are from. */
-static void clock_measure(struct source *s, double nominal, double seconds)
+/* Unix time less the stream's clock; NAN when that is no clock we can use: the
+ * last reading is of now or of the last seconds, or it is from another clock. */
+static double clock_offset(struct source *s, double last_reading)
 {
-    double now = monotonic_seconds();
-    int is_first = s->clock_measured == 0.0;
-
-    if (s->clock_is_wrong || (!is_first && now - s->clock_measured < 10.0) ||
-        !source_is_running(s))
-        return;
-    s->clock_offset = clock_seconds(CLOCK_REALTIME) - s->kind->clock_seconds(s);
-    s->clock_measured = now;
-    if (is_first && fabs(s->clock_offset + seconds - nominal) > 5.0)
-        s->clock_is_wrong = 1;
+    if (source_is_running(s)) {
+        double now = s->kind->clock_seconds(s);
+        int fits = now - last_reading > -1.0 && now - last_reading < 10.0;
+        s->clock_offset = fits ? clock_seconds(CLOCK_REALTIME) - now : (double)NAN;
+        s->clock_is_known = 1;
+    }
+    return s->clock_is_known ? s->clock_offset : (double)NAN;
 }
 
-double source_wall_time(struct source *s, uint64_t tick)
+double source_wall(struct source *s, int64_t tick)
 {
     double nominal = s->start_wall + (double)tick / s->rate_hz;
-    double seconds;
+    double seconds, offset;
     uint64_t known;
 
     if (!s->kind->clock_seconds || !clock_read(&s->clock, &known, &seconds))
         return nominal;
-    seconds += ((double)tick - (double)known) / s->rate_hz;
-    clock_measure(s, nominal, seconds);
-    if (s->clock_is_wrong || s->clock_measured == 0.0)
+    offset = clock_offset(s, seconds);
+    if (isnan(offset))
         return nominal;
-    return s->clock_offset + seconds;
+    return offset + seconds + (double)(tick - (int64_t)known) / s->rate_hz;
 }
 
 const char *source_name(const struct source *s)
@@ -348,27 +347,22 @@ int source_rate_hz(const struct source *s)
     return s->rate_hz;
 }
 
-int source_n_channels(const struct source *s)
+int source_channels(const struct source *s)
 {
-    return s->n_channels;
+    return s->channels;
 }
 
-uint64_t source_n_captured(const struct source *s)
+int source_is_live(const struct source *s)
 {
-    return atomic_load_explicit(&s->n_captured, memory_order_relaxed);
+    return s->kind == &source_device;
 }
 
-uint64_t source_n_lost(const struct source *s)
+struct source_counts source_counts(const struct source *s)
 {
-    return atomic_load_explicit(&s->n_lost, memory_order_relaxed);
-}
-
-int source_n_overruns(const struct source *s)
-{
-    return atomic_load_explicit(&s->n_overruns, memory_order_relaxed);
-}
-
-uint64_t source_n_not_finite(const struct source *s)
-{
-    return atomic_load_explicit(&s->n_not_finite, memory_order_relaxed);
+    return (struct source_counts){
+        .captured_ticks = (int64_t)atomic_load_explicit(&s->n_captured, memory_order_relaxed),
+        .lost_ticks = (int64_t)atomic_load_explicit(&s->n_lost, memory_order_relaxed),
+        .overruns = atomic_load_explicit(&s->n_overruns, memory_order_relaxed),
+        .bad_samples = (int64_t)atomic_load_explicit(&s->n_bad, memory_order_relaxed),
+    };
 }

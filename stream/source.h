@@ -21,18 +21,16 @@ struct source;
 
 struct source_settings {
     const char *device; // index, name or unique part of it; NULL: the default microphone
-    const char *input;  // NULL: the device; "-": standard input; else an audio file
+    const char *input;  // audio file, "-" for raw PCM on standard input, NULL: the device
     int fast;           // a file comes as fast as it is read, not at its own pace
-    int channel;        // 0: all will be mixed; k: channel k alone; checked here, from 1
+    int channel;        // checked here, used by the resampler: 0 mixes all, k takes channel k
     int ring_ms;        // how late the worker may be before a device loses audio
-
-    // Of standard input only, which is raw PCM.
-    int rate_hz, n_channels;
-    enum pcm_format format;
-    int format_is_said; // 0: a file header on standard input is refused with a hint
+    int rate_hz;        // of standard input
+    int channels;       // of standard input
+    const char *format; // of standard input, as in pcm.h; NULL: s16le, unless a header comes
 };
 
-/* The default microphone, 4 s of ring; standard input: 16 kHz mono s16le. */
+/* The default microphone, 4 s of ring; standard input: 16 kHz mono. */
 struct source_settings source_defaults(void);
 
 /* Opens the device or file, learns its rate and channels, takes all memory.
@@ -56,34 +54,38 @@ void source_close(struct source **s);
  * after opening.  Thread: any. */
 const char *source_name(const struct source *s);
 int source_rate_hz(const struct source *s);
-int source_n_channels(const struct source *s);
+int source_channels(const struct source *s);
+int source_is_live(const struct source *s); // 1: a device, that cannot wait for us
 
-/* Moves at most n ticks into dst [n, n_channels], lost ones as silence, what
+/* Moves at most n ticks into dst [n, channels], lost ones as silence, what
  * is no number as 0. Returns how many: 0 when there is nothing yet, or no
  * more.  Thread: worker; real-time safe. */
 size_t source_read(struct source *s, float *dst, size_t n_ticks);
 
-/* Sleeps until there is something to read, or the end, or the time is over.
- * Returns 1 in the first two cases.  Thread: worker. */
-int source_wait(struct source *s, int timeout_ms);
+/* Sleeps until there is something to read, at most about ms. Returns 0 once
+ * the source has ended and all is read.  Thread: worker. */
+int source_wait(struct source *s, int ms);
 
-/* 1 when all has been read and nothing will come.  Thread: worker. */
+/* 1 when the source has ended and all is read.  Thread: worker. */
 int source_ended(struct source *s);
 
-/* 0, or -1 with err filled when the source broke: device unplugged, file
- * damaged, no audio on standard input. Ask when it has ended.  Thread: any. */
-int source_failure(const struct source *s, struct error *err);
+/* 1 with the text when the source broke off: the device gone, the file damaged,
+ * no audio on standard input. Ask when it has ended.  Thread: any. */
+int source_failed(const struct source *s, struct error *err);
 
 /* Unix time at which that tick (counted from the start, lost ones included)
  * was captured; best for ticks of the last seconds. For files and standard
  * input it is the time of the start, and the tick's time in it.
- * Thread: worker. */
-double source_wall_time(struct source *s, uint64_t tick);
+ * Thread: worker; main once the worker has left. */
+double source_wall(struct source *s, int64_t tick);
 
 /* Counts since the start.  Thread: any. */
-uint64_t source_n_captured(const struct source *s);   // ticks that came, lost ones included
-uint64_t source_n_lost(const struct source *s);       // ticks that stand as silence
-int source_n_overruns(const struct source *s);        // times the ring or the driver overflowed
-uint64_t source_n_not_finite(const struct source *s); // samples that were no numbers
+struct source_counts {
+    int64_t captured_ticks; // all that came, lost ones included
+    int64_t lost_ticks;     // those that stand as silence
+    int overruns;           // times the ring or the driver overflowed
+    int64_t bad_samples;    // numbers that were no samples, and became 0
+};
+struct source_counts source_counts(const struct source *s);
 
 #endif

@@ -14,7 +14,7 @@
  * would drown in. It gives a good mix of the real ones to who asks for two. */
 static int device_channels(const struct device *d, int channel)
 {
-    int n = d->n_channels < RESAMPLE_MAX_CHANNELS ? d->n_channels : RESAMPLE_MAX_CHANNELS;
+    int n = d->channels < RESAMPLE_MAX_CHANNELS ? d->channels : RESAMPLE_MAX_CHANNELS;
 
     if (n >= 32 && strcmp(d->host_api, "ALSA") == 0 && !strstr(d->name, "(hw:")) {
         int wanted = channel > 2 ? channel : 2;
@@ -34,7 +34,7 @@ static int fail_device(const struct source *s, PaError code, struct error *err)
     const char *why = host && host->errorText && host->errorText[0] ? host->errorText
                                                                     : Pa_GetErrorText(code);
     return fail(err, "device '%.200s' does not open with %d channels at %d Hz: %.150s; choose "
-                "another (`antiphon devices` lists them)", s->name, s->n_channels, s->rate_hz,
+                "another (`antiphon devices` lists them)", s->name, s->channels, s->rate_hz,
                 why);
 }
 
@@ -42,16 +42,16 @@ static int device_open_stream(struct source *s, const struct device *d, struct e
 {
     PaStreamParameters input = {
         .device = d->index,
-        .channelCount = s->n_channels,
+        .channelCount = s->channels,
         .sampleFormat = paFloat32,
         .suggestedLatency = d->latency_seconds,
     };
-    int saved = device_mute();
+    int saved = device_hush();
     PaError code = Pa_OpenStream(&s->stream, &input, NULL, (double)s->rate_hz,
                                  paFramesPerBufferUnspecified, paClipOff | paDitherOff,
                                  source_on_ticks, s);
 
-    device_unmute(saved);
+    device_unhush(saved);
     if (code != paNoError) {
         s->stream = NULL;
         return fail_device(s, code, err);
@@ -65,30 +65,30 @@ static int device_open(struct source *s, const struct source_settings *settings,
                        struct error *err)
 {
     struct device_list list = {0};
-    const struct device *d;
+    struct device d;
     int status = -1;
 
     snprintf(s->name, sizeof(s->name), "%s", settings->device ? settings->device : "default");
     s->fast = 0;
-    if (device_begin(err))
+    if (device_open_library(err))
         return -1;
     s->pa_begun = 1;
-    if (device_list_open(&list, err) == 0 && (d = device_find(&list, settings->device, err))) {
-        snprintf(s->name, sizeof(s->name), "%s", d->name);
-        s->rate_hz = d->rate_hz < 1e9 ? (int)(d->rate_hz + 0.5) : 0;
-        s->n_channels = device_channels(d, settings->channel);
-        status = device_open_stream(s, d, err);
+    if (device_list(&list, err) == 0 && device_choose(&d, &list, settings->device, err) == 0) {
+        snprintf(s->name, sizeof(s->name), "%s", d.name);
+        s->rate_hz = d.rate_hz < 1e9 ? (int)(d.rate_hz + 0.5) : 0;
+        s->channels = device_channels(&d, settings->channel);
+        status = device_open_stream(s, &d, err);
     }
-    device_list_close(&list);
+    device_list_release(&list);
     return status;
 }
 
 static int device_start(struct source *s, struct error *err)
 {
-    int saved = device_mute();
+    int saved = device_hush();
     PaError code = Pa_StartStream(s->stream);
 
-    device_unmute(saved);
+    device_unhush(saved);
     return code == paNoError ? 0 : fail_device(s, code, err);
 }
 
@@ -97,20 +97,20 @@ static void device_stop(struct source *s)
     if (!s->stream || Pa_IsStreamStopped(s->stream) != 0)
         return;
     atomic_store_explicit(&s->stopping, 1, memory_order_release);
-    int saved = device_mute();
+    int saved = device_hush();
     Pa_StopStream(s->stream);
-    device_unmute(saved);
+    device_unhush(saved);
 }
 
 static void device_close(struct source *s)
 {
     if (s->stream) {
-        int saved = device_mute();
+        int saved = device_hush();
         Pa_CloseStream(s->stream);
-        device_unmute(saved);
+        device_unhush(saved);
     }
     if (s->pa_begun)
-        device_end();
+        device_close_library();
 }
 
 /* A stream that is not active though nobody stopped it: the device is gone. */

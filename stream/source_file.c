@@ -10,13 +10,13 @@ static int file_open(struct source *s, const struct source_settings *settings, s
     if (audio_file_open(&s->file, settings->input, err))
         return -1;
     s->rate_hz = s->file.rate_hz;
-    s->n_channels = s->file.n_channels;
+    s->channels = s->file.channels;
     return 0;
 }
 
 static long file_pull(struct source *s, float *dst, size_t n_ticks, struct error *err)
 {
-    return audio_file_read(&s->file, dst, n_ticks, err);
+    return audio_file_next(&s->file, dst, n_ticks, err);
 }
 
 static void file_close(struct source *s)

@@ -37,7 +37,7 @@ struct capture_clock {
 
 struct source_kind {
     const char *name;
-    /* Fills name, rate_hz and n_channels. Main. */
+    /* Fills name, rate_hz and channels. Main. */
     int (*open)(struct source *s, const struct source_settings *settings, struct error *err);
     int (*start)(struct source *s, struct error *err);
     /* Ends the writing thread, whether it was started or not. Main. */
@@ -56,7 +56,7 @@ extern const struct source_kind source_device, source_file, source_stdin;
 struct source {
     const struct source_kind *kind;
     char name[4096];
-    int rate_hz, n_channels;
+    int rate_hz, channels;
     int fast;
     int started;                 // main only
     struct arena memory;
@@ -76,10 +76,9 @@ struct source {
     struct gap gap;              // the next one; n_ticks 0: not known
     uint64_t n_taken;            // written ticks
     uint64_t n_read;             // ticks, lost ones included
-    _Atomic uint64_t n_not_finite;
-    double clock_offset;         // Unix time less the stream's clock
-    double clock_measured;       // monotonic time of that measurement; 0: none yet
-    int clock_is_wrong;          // it is not a clock we can use
+    _Atomic uint64_t n_bad;
+    double clock_offset;         // Unix time less the stream's clock, at last sight; or NAN
+    int clock_is_known;
 
     double start_wall;           // Unix time; constant after the start
     double start_monotonic;
@@ -90,13 +89,13 @@ struct source {
     double latency_seconds;      // of the device
     struct audio_file file;
     enum pcm_format format;
-    int format_is_said;
-    unsigned char *bytes;        // [feed, n_channels] raw, with n_bytes waiting
+    int format_is_said;          // else a file header is refused
+    unsigned char *bytes;        // [feed, channels] raw, with n_bytes waiting
     size_t n_bytes, bytes_room;
     pthread_t feeder;
     int feeder_runs;             // main only
     _Atomic int stopping;
-    float *feed;                 // [feed_ticks, n_channels]
+    float *feed;                 // [feed_ticks, channels]
     size_t feed_ticks;
 };
 

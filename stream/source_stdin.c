@@ -16,9 +16,10 @@ static int stdin_open(struct source *s, const struct source_settings *settings,
         return fail(err, "stdin: is a terminal; raw PCM was expected: pipe it in, or name a file "
                     "with --input");
     s->rate_hz = settings->rate_hz;
-    s->n_channels = settings->n_channels;
-    s->format = settings->format;
-    s->format_is_said = settings->format_is_said;
+    s->channels = settings->channels;
+    s->format_is_said = settings->format != NULL;
+    if (settings->format && pcm_format_parse(&s->format, settings->format, err))
+        return fail_prefix(err, "stdin: ");
     s->fast = 1; // whoever writes to the pipe sets the pace
     return 0;
 }
@@ -80,7 +81,7 @@ static ssize_t stdin_more(struct source *s, struct error *err)
 /* What came first may be as short as one byte: a header is only told by four. */
 static long stdin_pull(struct source *s, float *dst, size_t n_ticks, struct error *err)
 {
-    size_t C = (size_t)s->n_channels;
+    size_t C = (size_t)s->channels;
     size_t tick_bytes = C * pcm_sample_bytes(s->format);
     size_t enough = s->n_written == 0 && tick_bytes < 4 ? 4 : tick_bytes;
     ssize_t more = 1;
@@ -94,8 +95,8 @@ static long stdin_pull(struct source *s, float *dst, size_t n_ticks, struct erro
     n = n < n_ticks ? n : n_ticks;
     if (n == 0 && s->n_written == 0 && !atomic_load_explicit(&s->stopping, memory_order_acquire))
         return fail(err, "stdin: ended before the first sample; raw PCM was expected (%s, %d Hz, "
-                    "%d channel%s)", pcm_format_name(s->format), s->rate_hz, s->n_channels,
-                    s->n_channels == 1 ? "" : "s");
+                    "%d channel%s)", pcm_format_name(s->format), s->rate_hz, s->channels,
+                    s->channels == 1 ? "" : "s");
     pcm_to_floats(dst, s->bytes, n * C, s->format);
     s->n_bytes -= n * tick_bytes;
     memmove(s->bytes, s->bytes + n * tick_bytes, s->n_bytes);
