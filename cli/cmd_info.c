@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: MIT
+/* cmd_info.c - `info`: what a model is, what it costs, what pruning left. */
+#include "cli/command.h"
+#include "cli/load.h"
+#include "cli/options.h"
+#include "model/cost.h"
+
+#include <cjson/cJSON.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct usage usage = {
+    "MODEL|ARCH",
+    "Prints the architecture, parameters, multiply-accumulates per second of audio, and\n"
+    "what pruning left in each layer. MODEL is a model file or checkpoint, or built-in;\n"
+    "ARCH one of base, base-s80, large, large-s80, nano.\n\n"
+    "  antiphon info built-in\n"
+    "  antiphon info base-s80 --json",
+};
+
+struct subject {
+    struct model_config config;
+    struct cost cost;
+    char *provenance;
+    double live_macs;
+};
+
+static int count(struct subject *s, const char *json, struct error *err)
+{
+    struct reach reach = reach_defaults();
+    struct param *list;
+    int n;
+
+    if (config_parse(&s->config, json, err))
+        return -1;
+    list = params_list(&s->config, &n);
+    if (!list)
+        return fail(err, "out of memory");
+    cost_count(&s->cost, &s->config, list, n);
+    s->live_macs = cost_live_macs(&s->config, &reach);
+    free(list);
+    return 0;
+}
+
+/* A file is opened whole, so that what is printed is true of one that runs. */
+static int subject_open(struct subject *s, const char *name, struct error *err)
+{
+    char *json = config_arch_json(name, NULL);
+    struct reach reach = reach_defaults();
+    struct loaded loaded;
+    int status;
+
+    if (json) {
+        status = count(s, json, err);
+        free(json);
+        return status;
+    }
+    if (load_model(&loaded, name, NULL, &reach, err))
+        return -1;
+    status = count(s, loaded.checkpoint.config, err);
+    if (loaded.checkpoint.provenance)
+        s->provenance = strdup(loaded.checkpoint.provenance);
+    unload_model(&loaded);
+    return status;
+}
+
+static cJSON *layer_json(const struct subject *s, int i)
+{
+    const struct layer_shape *layer = &s->config.wavlm.layer[i];
+    cJSON *json = cJSON_CreateObject();
+
+    cJSON_AddNumberToObject(json, "heads", layer->n_heads);
+    cJSON_AddNumberToObject(json, "total_heads", layer->total_heads);
+    cJSON_AddItemToObject(json, "remaining_heads",
+                          cJSON_CreateIntArray(layer->heads, layer->n_heads));
+    cJSON_AddNumberToObject(json, "feed_forward", layer->ff);
+    cJSON_AddNumberToObject(json, "attention_macs", (double)s->cost.attention_macs[i]);
+    cJSON_AddNumberToObject(json, "feed_forward_macs", (double)s->cost.feed_forward_macs[i]);
+    return json;
+}
+
+static int print_json(const struct subject *s, struct error *err)
+{
+    const struct model_config *c = &s->config;
+    cJSON *json = cJSON_CreateObject(), *convs = cJSON_AddArrayToObject(json, "conv_channels");
+    cJSON *layers;
+    char *text;
+
+    for (int i = 0; i < c->wavlm.n_convs; i++)
+        cJSON_AddItemToArray(convs, cJSON_CreateNumber(c->wavlm.conv[i].channels));
+    cJSON_AddNumberToObject(json, "parameters", (double)s->cost.parameters);
+    cJSON_AddNumberToObject(json, "encoder_parameters", (double)s->cost.encoder_parameters);
+    cJSON_AddNumberToObject(json, "macs_per_second",
+                            (double)(s->cost.encoder_macs + s->cost.readout_macs));
+    cJSON_AddNumberToObject(json, "encoder_macs_per_second", (double)s->cost.encoder_macs);
+    cJSON_AddNumberToObject(json, "live_macs_per_second", s->live_macs);
+    cJSON_AddNumberToObject(json, "sparsity", s->cost.sparsity);
+    cJSON_AddNumberToObject(json, "width", c->wavlm.embed);
+    cJSON_AddStringToObject(json, "live",
+                            c->live == LIVE_WINDOW ? "window" : "block-causal");
+    if (c->readout.present) {
+        cJSON_AddNumberToObject(json, "speakers", c->readout.n_speakers);
+        cJSON_AddNumberToObject(json, "at_once", c->readout.at_once);
+        cJSON_AddNumberToObject(json, "classes", c->readout.n_classes);
+    }
+    if (s->provenance)
+        cJSON_AddStringToObject(json, "provenance", s->provenance);
+    layers = cJSON_AddArrayToObject(json, "layers");
+    for (int i = 0; i < c->wavlm.n_layers; i++)
+        cJSON_AddItemToArray(layers, layer_json(s, i));
+    text = cJSON_Print(json);
+    cJSON_Delete(json);
+    if (!text)
+        return fail(err, "out of memory");
+    puts(text);
+    free(text);
+    return 0;
+}
+
+static void bar(char *text, int cells, double share)
+{
+    int full = (int)(share * cells + 0.5);
+
+    for (int i = 0; i < cells; i++)
+        text[i] = i < full ? '#' : '.';
+    text[cells] = 0;
+}
+
+static void print_layers(const struct subject *s)
+{
+    const struct wavlm_config *w = &s->config.wavlm;
+    int widest = 1;
+
+    for (int i = 0; i < w->n_layers; i++)
+        widest = w->layer[i].ff > widest ? w->layer[i].ff : widest;
+    widest = w->embed * 4 > widest ? w->embed * 4 : widest;
+    printf("\n  layer  heads                  feed-forward\n");
+    for (int i = 0; i < w->n_layers; i++) {
+        const struct layer_shape *layer = &w->layer[i];
+        char kept[MAX_HEADS + 1], units[21];
+        memset(kept, '.', sizeof(kept));
+        for (int h = 0; h < layer->n_heads; h++)
+            kept[layer->heads[h]] = '#';
+        kept[layer->total_heads] = 0;
+        bar(units, 20, (double)layer->ff / widest);
+        printf("  %5d  %2d/%-2d %-16s %5d %s\n", i, layer->n_heads, layer->total_heads, kept,
+               layer->ff, units);
+    }
+}
+
+static void print_text(const struct subject *s, const char *name)
+{
+    const struct wavlm_config *w = &s->config.wavlm;
+    const struct readout_config *r = &s->config.readout;
+
+    printf("%s: WavLM of %d layers, %d wide, %s, %s\n", name, w->n_layers, w->embed,
+           w->group_norm ? "GroupNorm extractor" : "LayerNorm extractor",
+           w->norm_first ? "pre-norm" : "post-norm");
+    if (r->present)
+        printf("  readout       conformer of %d layers, %d wide; %d speakers, %d at once "
+               "(%d classes)\n", r->n_layers, r->width, r->n_speakers, r->at_once, r->n_classes);
+    else
+        printf("  readout       none: representations only\n");
+    printf("  made for      %s\n",
+           s->config.live == LIVE_WINDOW ? "whole windows" : "block-causal streaming");
+    printf("  parameters    %.2f M, %.2f M of them the encoder's\n",
+           (double)s->cost.parameters / 1e6, (double)s->cost.encoder_parameters / 1e6);
+    printf("  sparsity      %.1f %%\n", 100.0 * s->cost.sparsity);
+    printf("  MACs          %.3f G per second of audio (encoder %.3f G; upstream's count)\n",
+           (double)(s->cost.encoder_macs + s->cost.readout_macs) / 1e9,
+           (double)s->cost.encoder_macs / 1e9);
+    printf("  live MACs     %.3f G per second of audio, in blocks of 320 ms with 8 s before\n",
+           s->live_macs / 1e9);
+    printf("  convolutions ");
+    for (int i = 0; i < w->n_convs; i++)
+        printf(" %d", w->conv[i].channels);
+    printf("\n");
+    if (s->provenance)
+        printf("  provenance    %s\n", s->provenance);
+    print_layers(s);
+}
+
+int cmd_info(int argc, const char **argv, struct error *err)
+{
+    int json = 0;
+    const struct poptOption table[] = {
+        {"json", 0, POPT_ARG_NONE, &json, 0, "print one JSON object", NULL},
+        POPT_TABLEEND,
+    };
+    struct subject subject = {0};
+    struct options o;
+    int status = STATUS_MISUSED;
+
+    if (options_open(&o, argc, argv, table, &usage, err) == 0) {
+        if (o.helped)
+            status = STATUS_DONE;
+        else if (options_expect(&o, 1, 1, &usage, err) == 0)
+            status = subject_open(&subject, o.arguments[0], err) ? STATUS_FAILED : STATUS_DONE;
+        if (status == STATUS_DONE && !o.helped) {
+            if (json)
+                status = print_json(&subject, err) ? STATUS_FAILED : STATUS_DONE;
+            else
+                print_text(&subject, o.arguments[0]);
+        }
+    }
+    free(subject.provenance);
+    options_close(&o);
+    return status;
+}

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+#include "cli/load.h"
+
+#include "model/builtin.h"
+
+#include <stdio.h>
+#include <string.h>
+
+int load_checkpoint(struct checkpoint *c, const char *path, struct error *err)
+{
+    if (path && strcmp(path, BUILTIN_NAME))
+        return checkpoint_open(c, path, err);
+    return checkpoint_open_memory(c, builtin_model, builtin_model_bytes(), BUILTIN_NAME, err);
+}
+
+int load_model(struct loaded *l, const char *path, const char *arch, const struct reach *reach,
+               struct error *err)
+{
+    *l = (struct loaded){0};
+    snprintf(l->name, sizeof(l->name), "%s", arch ? arch : path ? path : BUILTIN_NAME);
+    if (arch)
+        return model_open_arch(&l->model, arch, 1, reach, err);
+    if (load_checkpoint(&l->checkpoint, path, err))
+        return -1;
+    if (model_open(&l->model, &l->checkpoint, reach, err)) {
+        fail_prefix(err, "%s: ", l->name);
+        unload_model(l);
+        return -1;
+    }
+    return 0;
+}
+
+void unload_model(struct loaded *l)
+{
+    model_close(&l->model);
+    checkpoint_close(&l->checkpoint);
+}
+
+int frames_from_ms(int *frames, const char *option, int ms, int min_ms, struct error *err)
+{
+    if (ms < min_ms || ms > 600000 || ms % 20)
+        return fail(err, "%s %d: should be a multiple of 20 ms from %d to 600000", option, ms,
+                    min_ms);
+    *frames = ms / 20;
+    return 0;
+}

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: MIT
+/* main.c - which command it is, and the one place that prints errors. */
+#include "cli/command.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+const struct command commands[] = {
+    {"stream", "say who is speaking, live: microphone, file or stdin", cmd_stream},
+    {"devices", "list the capture devices", cmd_devices},
+    {"info", "architecture, parameters and cost of a model", cmd_info},
+    {"convert", "turn an upstream checkpoint into an antiphon model", cmd_convert},
+    {"features", "write a model's representations and scores of a recording", cmd_features},
+    {"bench", "measure speed, latency and memory on this machine", cmd_bench},
+    {NULL, NULL, NULL},
+};
+
+static const struct command *find_command(const char *name)
+{
+    for (const struct command *c = commands; c->name; c++) {
+        if (!strcmp(c->name, name))
+            return c;
+    }
+    return NULL;
+}
+
+static void print_commands(FILE *out)
+{
+    fputs("usage: antiphon COMMAND [OPTION...]\n\n"
+          "antiphon listens and says who is speaking, as it happens.\n\n", out);
+    for (const struct command *c = commands; c->name; c++)
+        fprintf(out, "  %-10s %s\n", c->name, c->summary);
+    fputs("\n`antiphon help COMMAND` tells more of one; `antiphon stream` is where to start.\n", out);
+}
+
+/* Levenshtein's distance, for names below 32 letters. */
+static int edit_distance(const char *a, const char *b)
+{
+    int row[33], n = (int)strlen(b);
+
+    if (n > 32)
+        return 99;
+    for (int j = 0; j <= n; j++)
+        row[j] = j;
+    for (int i = 0; a[i]; i++) {
+        int diagonal = row[0];
+        row[0] = i + 1;
+        for (int j = 1; j <= n; j++) {
+            int above = row[j], change = diagonal + (a[i] != b[j - 1]);
+            int least = above < row[j - 1] ? above + 1 : row[j - 1] + 1;
+            row[j] = change < least ? change : least;
+            diagonal = above;
+        }
+    }
+    return row[n];
+}
+
+static int unknown_command(const char *name)
+{
+    const char *nearest = NULL;
+    int distance = 4; // further off is no slip of the finger
+
+    for (const struct command *c = commands; c->name; c++) {
+        int d = edit_distance(name, c->name);
+        if (d < distance) {
+            distance = d;
+            nearest = c->name;
+        }
+    }
+    fprintf(stderr, "antiphon: unknown command \"%.60s\"", name);
+    if (nearest)
+        fprintf(stderr, "; did you mean %s?\n", nearest);
+    else
+        fputs("; `antiphon help` lists them\n", stderr);
+    return STATUS_MISUSED;
+}
+
+static int run(const struct command *c, int argc, const char **argv)
+{
+    struct error err = {""};
+    int status = c->run(argc, argv, &err);
+
+    if (status != STATUS_DONE)
+        fprintf(stderr, "antiphon %s: %s\n", c->name, err.text);
+    /* A full disk behind stdout shows only when it is flushed. */
+    if ((fflush(stdout) || ferror(stdout)) && status == STATUS_DONE) {
+        fprintf(stderr, "antiphon %s: writing to stdout: %s\n", c->name, strerror(errno));
+        status = STATUS_FAILED;
+    }
+    return status;
+}
+
+static int help(int argc, const char **argv)
+{
+    const struct command *c;
+    const char *help_argv[] = {NULL, "--help", NULL};
+
+    if (argc < 2) {
+        print_commands(stdout);
+        return STATUS_DONE;
+    }
+    c = find_command(argv[1]);
+    if (!c)
+        return unknown_command(argv[1]);
+    help_argv[0] = c->name;
+    return run(c, 2, help_argv);
+}
+
+/* OpenBLAS 0.3.21 takes a processor newer than itself for an old one, and then
+ * leaves its AVX-512 kernels unused. It reads this variable when it is loaded,
+ * so that the program has to be started again. What a user set stands. */
+static void prefer_avx512_blas(char **argv)
+{
+#if defined(__x86_64__) && defined(__linux__)
+    __builtin_cpu_init();
+    if (getenv("OPENBLAS_CORETYPE") || !__builtin_cpu_supports("avx512f") ||
+        !__builtin_cpu_supports("avx512vl") || !__builtin_cpu_supports("avx512bw") ||
+        !__builtin_cpu_supports("avx512dq"))
+        return;
+    if (setenv("OPENBLAS_CORETYPE", "SkylakeX", 1) == 0)
+        execv("/proc/self/exe", argv); // comes back only if it fails: then it goes on slower
+#else
+    (void)argv;
+#endif
+}
+
+int main(int argc, char **argv)
+{
+    const char **args = (const char **)argv + 1;
+    const struct command *c;
+
+    prefer_avx512_blas(argv);
+    signal(SIGPIPE, SIG_IGN);
+    if (argc < 2) {
+        print_commands(stderr);
+        return STATUS_MISUSED;
+    }
+    if (!strcmp(args[0], "--version") || !strcmp(args[0], "version")) {
+        puts("antiphon " ANTIPHON_VERSION);
+        return STATUS_DONE;
+    }
+    if (!strcmp(args[0], "help") || !strcmp(args[0], "--help") || !strcmp(args[0], "-h"))
+        return help(argc - 1, args);
+    c = find_command(args[0]);
+    return c ? run(c, argc - 1, args) : unknown_command(args[0]);
+}

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT
+#include "cli/options.h"
+
+#include <stdint.h>
+#include <stdio.h>
+
+enum { HELP = 1 << 20 };
+
+static const struct poptOption help_table[] = {
+    {"help", 'h', POPT_ARG_NONE, NULL, HELP, "show this help", NULL},
+    POPT_TABLEEND,
+};
+
+/* popt takes tables by non-const pointers, and does not write to them. */
+static struct poptOption include_table(const struct poptOption *table, const char *title)
+{
+    return (struct poptOption){NULL, 0, POPT_ARG_INCLUDE_TABLE, (void *)(uintptr_t)table, 0, title,
+                               NULL};
+}
+
+static void print_help(poptContext context, const char *name, const struct usage *usage)
+{
+    printf("usage: antiphon %s [OPTION...]%s%s\n\n%s\n\n", name, *usage->arguments ? " " : "",
+           usage->arguments, usage->text);
+    fflush(stdout);
+    poptPrintHelp(context, stdout, 0);
+}
+
+int options_open(struct options *o, int argc, const char **argv, const struct poptOption *table,
+                 const struct usage *usage, struct error *err)
+{
+    int status;
+
+    *o = (struct options){0};
+    o->all[0] = include_table(table, "Options:");
+    o->all[1] = include_table(help_table, "Help:");
+    o->context = poptGetContext("antiphon", argc, argv, o->all, 0);
+    poptSetOtherOptionHelp(o->context, usage->arguments);
+    while ((status = poptGetNextOpt(o->context)) > 0) {
+        if (status == HELP) {
+            print_help(o->context, argv[0], usage);
+            o->helped = 1;
+            return 0;
+        }
+    }
+    if (status < -1) {
+        fail(err, "%s: %s; see `antiphon help %s`",
+             poptBadOption(o->context, POPT_BADOPTION_NOALIAS), poptStrerror(status), argv[0]);
+        return -1;
+    }
+    o->arguments = poptGetArgs(o->context);
+    while (o->arguments && o->arguments[o->n_arguments])
+        o->n_arguments++;
+    return 0;
+}
+
+void options_close(struct options *o)
+{
+    if (o->context)
+        poptFreeContext(o->context);
+    *o = (struct options){0};
+}
+
+int options_expect(const struct options *o, int min, int max, const struct usage *usage,
+                   struct error *err)
+{
+    if (o->n_arguments >= min && o->n_arguments <= max)
+        return 0;
+    if (o->n_arguments > max)
+        return fail(err, "unexpected argument \"%.100s\"", o->arguments[max]);
+    return fail(err, "wants %s", usage->arguments);
+}

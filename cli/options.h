@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+/* options.h - a command's options, by popt: one table gives parsing and help. */
+#ifndef OPTIONS_H
+#define OPTIONS_H
+
+#include "model/error.h"
+
+#include <popt.h>
+
+struct options {
+    poptContext context;
+    struct poptOption all[3]; // the command's table and --help
+    const char **arguments; // what is left, ended by NULL; lives until options_close
+    int n_arguments;
+    int helped;             // --help was asked for and printed
+};
+
+/* What `antiphon help CMD` says around the table of options. */
+struct usage {
+    const char *arguments; // "MODEL AUDIO", or "" for none
+    const char *text;      // what it does, and an example
+};
+
+/* Parses argv by the table. --help prints help on stdout and sets helped: the
+ * command then returns STATUS_DONE. Returns -1 with err filled on misuse. */
+int options_open(struct options *o, int argc, const char **argv, const struct poptOption *table,
+                 const struct usage *usage, struct error *err);
+
+void options_close(struct options *o);
+
+/* Checks the number of arguments: -1 with the usage line in err. */
+int options_expect(const struct options *o, int min, int max, const struct usage *usage,
+                   struct error *err);
+
+#endif

@@ -1,0 +1,58 @@
+#!/usr/bin/env python3
+# Makes this folder's goldens out of the full set: select.py FULL_GOLDEN_DIR MODELS_DIR
+# Whole files are copied; of io files only the tensors that the tests compare are kept.
+import json, os, re, shutil, struct, sys
+
+def read(path):
+    data = open(path, "rb").read()
+    n = struct.unpack("<Q", data[:8])[0]
+    header = json.loads(data[8:8 + n])
+    header.pop("__metadata__", None)
+    return {k: (v["dtype"], v["shape"], data[8 + n + v["data_offsets"][0]:8 + n + v["data_offsets"][1]])
+            for k, v in header.items()}
+
+def write(path, tensors):
+    header, at = {}, 0
+    for name, (dtype, shape, data) in tensors.items():
+        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [at, at + len(data)]}
+        at += len(data)
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    with open(path, "wb") as f:
+        f.write(struct.pack("<Q", len(text)) + text)
+        for _, _, data in tensors.values():
+            f.write(data)
+
+def subset(src, dst, pattern):
+    write(dst, {k: v for k, v in read(src).items() if re.fullmatch(pattern, k)})
+
+def main(full, models):
+    wavlm = r"in\.wave|out\.(features|feature_projection|pos_conv|rep\.\d+)"
+    for case in ("group_norm", "layer_norm", "pruned", "pruned_large", "noattn0", "headdim64",
+                 "oddkernel_bias"):
+        case = "wavlm_%s_tiny" % case
+        os.makedirs(case, exist_ok=True)
+        files = ["model.safetensors", "model.config.json"]
+        files += ["model.pt"] if case == "wavlm_pruned_tiny" else []
+        files += [f for f in os.listdir(os.path.join(full, case)) if f.startswith("block_")]
+        for f in files:
+            shutil.copyfile(os.path.join(full, case, f), os.path.join(case, f))
+        for f in ("io.safetensors", "io_odd.safetensors"):
+            subset(os.path.join(full, case, f), os.path.join(case, f), wavlm)
+    for case in ("diarizen_tiny", "diarizen_pruned_posi_tiny"):
+        os.makedirs(case, exist_ok=True)
+        files = ["model.safetensors", "wavlm.config.json", "model.args.json"]
+        files += [f for f in os.listdir(os.path.join(full, case)) if f.startswith("block_")]
+        for f in files:
+            shutil.copyfile(os.path.join(full, case, f), os.path.join(case, f))
+        subset(os.path.join(full, case, "io.safetensors"), os.path.join(case, "io.safetensors"),
+               r"in\.wave|out\.(weight_sum|lnorm|block\.\d|logits|logprobs|multilabel)")
+    os.makedirs("rel_pos_buckets", exist_ok=True)
+    shutil.copyfile(os.path.join(full, "rel_pos_buckets", "buckets.safetensors"),
+                    os.path.join("rel_pos_buckets", "buckets.safetensors"))
+    os.makedirs("nano", exist_ok=True)
+    subset(os.path.join(models, "samples.safetensors"), os.path.join("nano", "samples.safetensors"),
+           r".*\.(wav|logp)|ami_EN2002a_7s\.B16\.sum")
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2])
