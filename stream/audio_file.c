@@ -71,15 +71,21 @@ int audio_file_open(struct audio_file *f, const char *path, struct error *err)
 
 long audio_file_next(struct audio_file *f, float *dst, size_t n_ticks, struct error *err)
 {
-    sf_count_t n = sf_readf_float(f->handle, dst, (sf_count_t)n_ticks);
+    sf_count_t n = f->damage ? 0 : sf_readf_float(f->handle, dst, (sf_count_t)n_ticks);
 
-    if (n < 0 || (n == 0 && sf_error(f->handle) != SF_ERR_NO_ERROR))
+    // libsndfile tells of damage with the ticks before it, and not again.
+    if (n < (sf_count_t)n_ticks && !f->damage)
+        f->damage = sf_error(f->handle);
+    if (n > 0) {
+        f->n_read += n;
+        return (long)n;
+    }
+    if (f->damage)
         return fail(err, "%s: damaged after %.2f s (%s); convert or record it again", f->path,
-                    (double)f->n_read / f->rate_hz, sf_strerror(f->handle));
-    if (n == 0 && f->n_read == 0)
+                    (double)f->n_read / f->rate_hz, sf_error_number(f->damage));
+    if (f->n_read == 0)
         return fail(err, "%s: an audio file without audio; record it again", f->path);
-    f->n_read += n;
-    return (long)n;
+    return 0;
 }
 
 void audio_file_close(struct audio_file *f)

@@ -18,6 +18,7 @@ struct audio_file {
     int rate_hz, channels;
     int64_t n_ticks; // as the header says
     int64_t n_read;  // ticks, so far
+    int damage;      // libsndfile's number for what it met; 0: none
 };
 
 /* Refuses what is missing, a directory, no audio file, without audio, or of an
