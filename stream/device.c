@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "stream/device.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <portaudio.h>
@@ -102,15 +101,17 @@ static const struct device *find_default(const struct device_list *list)
     return &list->devices[0];
 }
 
+static int is_number(const char *text)
+{
+    return text[0] && text[strspn(text, "0123456789")] == 0;
+}
+
 static const struct device *find_index(const struct device_list *list, const char *wanted)
 {
-    char *end;
-
     errno = 0;
-    long index = strtol(wanted, &end, 10);
-    if (errno || *end || !isdigit((unsigned char)wanted[0]))
-        return NULL;
-    for (int i = 0; i < list->n; i++) {
+    long index = strtol(wanted, NULL, 10);
+
+    for (int i = 0; i < list->n && !errno && is_number(wanted); i++) {
         if (list->devices[i].index == index)
             return &list->devices[i];
     }
@@ -160,15 +161,15 @@ int device_choose(struct device *chosen, const struct device_list *list, const c
                   struct error *err)
 {
     int (*const ways[])(const char *, const char *) = {name_is, name_has};
-    const struct device *found = NULL;
-    int n = 0;
+    const struct device *found;
 
     if (list->n == 0)
         return fail(err, "no capture device; connect a microphone, or play a file with --input");
     found = wanted ? find_index(list, wanted) : find_default(list);
-    for (int i = 0; i < 2 && !found && wanted[0]; i++) {
-        n = find_name(&found, list, wanted, ways[i]);
-        if (n > 1)
+    // A number that is no index is no part of a name either: "2" shall not find "Camera 2".
+    int n_ways = !wanted || !wanted[0] ? 0 : is_number(wanted) ? 1 : 2;
+    for (int i = 0; i < n_ways && !found; i++) {
+        if (find_name(&found, list, wanted, ways[i]) > 1)
             return fail_ambiguous(list, wanted, ways[i], err);
     }
     if (!found)

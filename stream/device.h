@@ -36,8 +36,8 @@ int device_list(struct device_list *list, struct error *err);
 void device_list_release(struct device_list *list);
 
 /* The device that is meant by an index, an exact name, or a part of a name in
- * any case; NULL means the default one. Fails when there is none, or more than
- * one: then they are named. */
+ * any case (a number is no part); NULL means the default one. Fails when there
+ * is none, or more than one: then they are named. */
 int device_choose(struct device *chosen, const struct device_list *list, const char *wanted,
                   struct error *err);
 
