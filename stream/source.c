@@ -145,9 +145,11 @@ void source_close(struct source **source)
         return;
     source_stop(s);
     s->kind->close(s);
+    *source = NULL;
+    if (s->abandoned)
+        return; // its stream still points here
     arena_release(&s->memory);
     free(s);
-    *source = NULL;
 }
 
 void source_finish(struct source *s, enum source_state state)

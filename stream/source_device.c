@@ -56,7 +56,9 @@ static int device_open_stream(struct source *s, const struct device *d, struct e
         s->stream = NULL;
         return fail_device(s, code, err);
     }
+    const PaHostApiInfo *api = Pa_GetHostApiInfo(Pa_GetDeviceInfo(d->index)->hostApi);
     const PaStreamInfo *info = Pa_GetStreamInfo(s->stream);
+    s->is_jack = api && api->type == paJACK;
     s->latency_seconds = info ? info->inputLatency : d->latency_seconds;
     return 0;
 }
@@ -92,10 +94,16 @@ static int device_start(struct source *s, struct error *err)
     return code == paNoError ? 0 : fail_device(s, code, err);
 }
 
+/* When JACK's server has died, PortAudio would wait for it: ten minutes to stop
+ * a stream, and to close it, and to end. */
 static void device_stop(struct source *s)
 {
-    if (!s->stream || Pa_IsStreamStopped(s->stream) != 0)
+    if (!s->stream || s->abandoned || Pa_IsStreamStopped(s->stream) != 0)
         return;
+    if (s->is_jack && Pa_IsStreamActive(s->stream) != 1) {
+        s->abandoned = 1;
+        return;
+    }
     atomic_store_explicit(&s->stopping, 1, memory_order_release);
     int saved = device_hush();
     Pa_StopStream(s->stream);
@@ -104,6 +112,8 @@ static void device_stop(struct source *s)
 
 static void device_close(struct source *s)
 {
+    if (s->abandoned)
+        return;
     if (s->stream) {
         int saved = device_hush();
         Pa_CloseStream(s->stream);

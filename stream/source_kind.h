@@ -85,7 +85,8 @@ struct source {
 
     // Each kind's own.
     PaStream *stream;
-    int pa_begun;
+    int pa_begun, is_jack;
+    int abandoned;               // left to PortAudio with all its memory: see device_stop
     double latency_seconds;      // of the device
     struct audio_file file;
     enum pcm_format format;
