@@ -40,6 +40,7 @@ struct report_speaker {
     int merged_id;  // SPEAKER_MERGE: this id was `id` all along
     double start;   // stream seconds; the turn's start (NEW, ON, OFF)
     double end;     // stream seconds; OFF only
+    double wall;    // Unix seconds at which its block's first sample was captured
     char name[REPORT_NAME_BYTES]; // UTF-8; "speaker 1" unless named
 };
 

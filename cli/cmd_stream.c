@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: MIT
+/* cmd_stream.c - `stream`: live diarization, from the options to the last line. */
+#include "cli/command.h"
+#include "cli/load.h"
+#include "cli/options.h"
+#include "model/op.h"
+#include "stream/engine.h"
+#include "stream/lines.h"
+#include "stream/view.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+static const struct usage usage = {
+    "",
+    "Says who is speaking, as it happens. With no option: the default microphone, the\n"
+    "built-in model and a live view; where stdout is no terminal, a line an event.\n\n"
+    "  antiphon stream\n"
+    "  antiphon stream --device USB --osc 127.0.0.1:9000 --rttm evening.rttm\n"
+    "  antiphon stream --input talk.wav --fast --rttm -\n"
+    "  arecord -f S16_LE -r 16000 | antiphon stream --input - --jsonl -",
+};
+
+struct arguments {
+    struct source_settings source;
+    struct decode_settings decode;
+    const char *model, *rttm, *jsonl;
+    const char **osc; // ended by NULL
+    int osc_port, view, channel, threads, realtime;
+    int block_ms, left_ms, right_ms;
+    double horizon_seconds, onset, offset;
+};
+
+/* Everything that is open while the stream runs; zeroed, it can be closed. */
+struct session {
+    struct loaded loaded;
+    struct source *source;
+    struct sinks sinks;
+    struct sink *tap;
+    struct control *control;
+    struct engine *engine;
+    struct view *view;
+    struct lines lines;
+    int quiet; // stdout belongs to a sink
+};
+
+static volatile sig_atomic_t interrupted; // a handler has no other way
+
+static void on_signal(int number)
+{
+    interrupted = number;
+}
+
+static void catch_signals(void)
+{
+    struct sigaction action = {.sa_handler = on_signal};
+
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGHUP, &action, NULL);
+}
+
+static int check_arguments(struct arguments *a, struct reach *reach, struct error *err)
+{
+    *reach = reach_defaults();
+    reach->horizon_seconds = a->horizon_seconds;
+    if (frames_from_ms(&reach->block_frames, "--block", a->block_ms, 20, err) ||
+        frames_from_ms(&reach->left_frames, "--left", a->left_ms, 0, err) ||
+        frames_from_ms(&reach->right_frames, "--right", a->right_ms, 0, err))
+        return -1;
+    if (!(a->horizon_seconds >= 0.0 && a->horizon_seconds <= 1e6))
+        return fail(err, "--horizon %g: should be 0 to 1000000 seconds", a->horizon_seconds);
+    if (!(a->onset > 0.0 && a->onset < 1.0))
+        return fail(err, "--onset %g: a probability between 0 and 1", a->onset);
+    a->offset = a->offset < 0.0 ? a->onset : a->offset;
+    if (!(a->offset > 0.0 && a->offset <= a->onset))
+        return fail(err, "--offset %g: a probability above 0 and at most the onset, %g", a->offset,
+                    a->onset);
+    if (!(a->decode.min_on_seconds >= 0.0 && a->decode.min_on_seconds <= 60.0) ||
+        !(a->decode.min_off_seconds >= 0.0 && a->decode.min_off_seconds <= 60.0))
+        return fail(err, "--min-on and --min-off: 0 to 60 seconds");
+    if (a->threads < 1 || a->threads > 64)
+        return fail(err, "--threads %d: should be 1 to 64", a->threads);
+    if (a->source.input && a->source.device)
+        return fail(err, "--device and --input: one or the other");
+    if (a->rttm && a->jsonl && !strcmp(a->rttm, "-") && !strcmp(a->jsonl, "-"))
+        return fail(err, "--rttm - and --jsonl -: stdout can only be one of them");
+    a->decode.onset = (float)a->onset;
+    a->decode.offset = (float)a->offset;
+    return 0;
+}
+
+static int add_outputs(struct session *s, const struct arguments *a, struct error *err)
+{
+    if (a->rttm && sinks_add(&s->sinks, &sink_rttm, a->rttm, err))
+        return -1;
+    if (a->jsonl && sinks_add(&s->sinks, &sink_jsonl, a->jsonl, err))
+        return -1;
+    for (int i = 0; a->osc && a->osc[i]; i++) {
+        if (sinks_add(&s->sinks, &sink_osc, a->osc[i], err))
+            return -1;
+    }
+    if (sinks_add(&s->sinks, NULL, NULL, err))
+        return -1;
+    s->tap = s->sinks.list[s->sinks.n - 1];
+    s->quiet = (a->rttm && !strcmp(a->rttm, "-")) || (a->jsonl && !strcmp(a->jsonl, "-"));
+    s->sinks.wait = a->source.fast || a->source.input != NULL; // nothing is lost by waiting
+    return 0;
+}
+
+static int open_session(struct session *s, struct arguments *a, struct error *err)
+{
+    struct reach reach;
+    struct engine_settings settings = {0};
+
+    if (check_arguments(a, &reach, err))
+        return STATUS_MISUSED;
+    if (load_model(&s->loaded, a->model, NULL, &reach, err) ||
+        source_open(&s->source, &a->source, err) ||
+        (a->osc_port && control_open(&s->control, a->osc_port, err)))
+        return STATUS_FAILED;
+    op_set_threads(a->threads);
+    op_warm_up();
+    settings.model = &s->loaded.model;
+    settings.source = s->source;
+    settings.sinks = &s->sinks;
+    settings.control = s->control;
+    settings.decode = a->decode;
+    settings.channel = a->channel;
+    settings.model_name = s->loaded.name;
+    settings.realtime = a->realtime;
+    if (engine_open(&s->engine, &settings, err) || add_outputs(s, a, err)) // files last
+        return STATUS_FAILED;
+    if (s->loaded.model.config.live == LIVE_WINDOW)
+        fputs("antiphon stream: this model was made for whole windows; block by block it hears "
+              "worse\n", stderr);
+    if ((a->view || (isatty(STDOUT_FILENO) && isatty(STDIN_FILENO) && !a->source.fast)) &&
+        !s->quiet && view_open(&s->view, err))
+        return STATUS_FAILED;
+    s->lines.out = stdout;
+    return STATUS_DONE;
+}
+
+static void say(struct session *s, const char *text)
+{
+    if (s->view)
+        view_message(s->view, text);
+    else
+        fprintf(stderr, "antiphon stream: %s\n", text);
+}
+
+/* What has come since the last look. Returns -1 if stdout is gone. */
+static int show(struct session *s)
+{
+    struct report r;
+    struct error trouble;
+    int status = 0;
+
+    while (sink_take(s->tap, &r)) {
+        if (s->view)
+            view_take(s->view, &r);
+        else if (!s->quiet && status == 0)
+            status = lines_take(&s->lines, &r);
+    }
+    while (sinks_next_trouble(&s->sinks, &trouble))
+        say(s, trouble.text);
+    return status;
+}
+
+/* Until the source ends, a signal comes or q is pressed. */
+static void run_until_end(struct session *s)
+{
+    struct timespec nap = {0, 10000000};
+
+    while (!interrupted) {
+        int ended = engine_ended(s->engine);
+        if (show(s) || (s->view && view_update(s->view)) || ended)
+            break;
+        nanosleep(&nap, NULL);
+    }
+}
+
+static void print_summary(const struct session *s)
+{
+    struct engine_summary sum = engine_summary(s->engine);
+    struct source_counts counts = source_counts(s->source);
+
+    fprintf(stderr, "%.1f s of audio, computed in %.2f s (real-time factor %.3f)\n",
+            sum.audio_seconds, sum.compute_seconds,
+            sum.audio_seconds > 0.0 ? sum.compute_seconds / sum.audio_seconds : 0.0);
+    if (counts.lost_ticks || counts.overruns)
+        fprintf(stderr, "%lld ticks lost in %d overruns\n", (long long)counts.lost_ticks,
+                counts.overruns);
+    if (counts.bad_samples)
+        fprintf(stderr, "%lld samples were NaN or infinite, taken as 0\n",
+                (long long)counts.bad_samples);
+    if (s->control && control_ignored(s->control))
+        fprintf(stderr, "%d OSC messages ignored\n", control_ignored(s->control));
+    if (sum.realtime_refused)
+        fputs("--realtime was refused by the system; try `ulimit -r 20 -l unlimited`\n", stderr);
+}
+
+static int close_session(struct session *s, int status, struct error *err)
+{
+    struct error failure;
+
+    if (s->engine)
+        engine_stop(s->engine);
+    if (s->tap && status == STATUS_DONE && show(s))
+        status = STATUS_FAILED; // main says why stdout is gone
+    view_close(&s->view);
+    if (s->engine && status == STATUS_DONE)
+        print_summary(s);
+    if (status == STATUS_DONE && source_failed(s->source, err))
+        status = STATUS_FAILED;
+    if (sinks_close(&s->sinks, &failure) && status == STATUS_DONE) {
+        *err = failure;
+        status = STATUS_FAILED;
+    }
+    engine_close(&s->engine);
+    control_close(&s->control);
+    source_close(&s->source);
+    unload_model(&s->loaded);
+    return status;
+}
+
+static int stream(struct arguments *a, struct error *err)
+{
+    struct session s = {0};
+    int status = open_session(&s, a, err);
+
+    if (status == STATUS_DONE) {
+        catch_signals();
+        if (sinks_start(&s.sinks, err) || engine_start(s.engine, err))
+            status = STATUS_FAILED;
+        else
+            run_until_end(&s);
+    }
+    return close_session(&s, status, err);
+}
+
+int cmd_stream(int argc, const char **argv, struct error *err)
+{
+    struct arguments a = {.source = source_defaults(), .decode = decode_defaults(), .threads = 1,
+                          .block_ms = 320, .left_ms = 8000, .horizon_seconds = 60.0,
+                          .onset = 0.5, .offset = -1.0};
+    const struct poptOption table[] = {
+        {"device", 'd', POPT_ARG_STRING, &a.source.device, 0, "number, name or part of it", "NAME"},
+        {"channel", 0, POPT_ARG_INT, &a.channel, 0, "only this channel [mean of all]", "N"},
+        {"input", 'i', POPT_ARG_STRING, &a.source.input, 0, "play a file; -: PCM on stdin", "FILE"},
+        {"fast", 0, POPT_ARG_NONE, &a.source.fast, 0, "as fast as it goes", NULL},
+        {"rate", 0, POPT_ARG_INT, &a.source.rate_hz, 0, "of stdin [16000]", "HZ"},
+        {"format", 0, POPT_ARG_STRING, &a.source.format, 0,
+         "of stdin: u8 s16le s24le s32le f32le f64le [s16le]", "NAME"},
+        {"channels", 0, POPT_ARG_INT, &a.source.channels, 0, "of stdin [1]", "N"},
+        {"model", 'm', POPT_ARG_STRING, &a.model, 0, "model file [built-in]", "FILE"},
+        {"block", 0, POPT_ARG_INT, &a.block_ms, 0, "audio a step, the latency [320]", "MS"},
+        {"left", 0, POPT_ARG_INT, &a.left_ms, 0, "context before a block [8000]", "MS"},
+        {"right", 0, POPT_ARG_INT, &a.right_ms, 0, "look-ahead after a block [0]", "MS"},
+        {"horizon", 0, POPT_ARG_DOUBLE, &a.horizon_seconds, 0,
+         "memory of running statistics, 0: for ever [60]", "SEC"},
+        {"onset", 0, POPT_ARG_DOUBLE, &a.onset, 0, "a turn begins above [0.5]", "P"},
+        {"offset", 0, POPT_ARG_DOUBLE, &a.offset, 0, "and ends below [the onset]", "P"},
+        {"min-on", 0, POPT_ARG_DOUBLE, &a.decode.min_on_seconds, 0,
+         "shorter turns are not told [0]", "SEC"},
+        {"min-off", 0, POPT_ARG_DOUBLE, &a.decode.min_off_seconds, 0,
+         "shorter gaps do not end a turn [0]", "SEC"},
+        {"osc", 0, POPT_ARG_ARGV, &a.osc, 0, "send OSC there, e.g. 127.0.0.1:9000; repeatable",
+         "URL"},
+        {"osc-port", 0, POPT_ARG_INT, &a.osc_port, 0, "listen for control messages", "PORT"},
+        {"rttm", 0, POPT_ARG_STRING, &a.rttm, 0, "write turns; -: stdout", "FILE"},
+        {"jsonl", 0, POPT_ARG_STRING, &a.jsonl, 0, "write events as JSON lines; -: stdout", "FILE"},
+        {"view", 0, POPT_ARG_NONE, &a.view, 0, "live view [on a terminal]", NULL},
+        {"threads", 0, POPT_ARG_INT, &a.threads, 0, "for the matrix products [1]", "N"},
+        {"realtime", 0, POPT_ARG_NONE, &a.realtime, 0, "real-time priority, locked memory", NULL},
+        POPT_TABLEEND,
+    };
+    struct options o;
+    int status = STATUS_MISUSED;
+
+    if (options_open(&o, argc, argv, table, &usage, err) == 0) {
+        if (o.helped)
+            status = STATUS_DONE;
+        else if (options_expect(&o, 0, 0, &usage, err) == 0)
+            status = stream(&a, err);
+    }
+    options_close(&o);
+    return status;
+}

@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: MIT
+#include "stream/engine.h"
+
+#include "stream/chunk.h"
+#include "stream/frame.h"
+#include "stream/powerset.h"
+#include "stream/resample.h"
+#include "stream/track.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+
+enum { READ_TICKS = 4096 };
+
+struct engine {
+    struct engine_settings settings;
+    struct resampler resampler;
+    struct chunk chunk;
+    struct model_state state;
+    struct model_acts acts;
+    struct powerset powerset;
+    struct tracker tracker;
+    struct track_output output;
+    float *ticks; // [READ_TICKS,channels]
+    float *prob;  // [block rows,n_speakers]
+    struct arena arena;
+    float load;   // smoothed
+    int64_t n_blocks;
+    double compute_seconds;
+    pthread_t thread;
+    int has_thread, started, realtime_refused;
+    atomic_int ended;
+};
+
+static void place(struct engine *e)
+{
+    const struct reach *reach = &e->settings.model->reach;
+    size_t channels = (size_t)source_channels(e->settings.source);
+    size_t most = resampler_room(&e->resampler, READ_TICKS);
+
+    chunk_place(&e->chunk, reach->block_frames, reach->right_frames, most, &e->arena);
+    e->ticks = arena_floats(&e->arena, READ_TICKS * channels);
+    e->prob = arena_floats(&e->arena, (size_t)(reach->block_frames + reach->right_frames) *
+                                          (size_t)e->powerset.n_speakers);
+}
+
+static void push_report(void *user, const struct report *r)
+{
+    struct engine *e = user;
+
+    if (e->settings.on_report)
+        e->settings.on_report(e->settings.user, r);
+    sinks_push(e->settings.sinks, r);
+}
+
+static int engine_fill(struct engine *e, struct error *err)
+{
+    const struct engine_settings *s = &e->settings;
+    const struct readout_config *readout = &s->model->config.readout;
+
+    if (!readout->present)
+        return fail(err, "%s: a bare WavLM without a readout cannot tell speakers; it works with "
+                         "`antiphon features`", s->model_name);
+    powerset_init(&e->powerset, readout->n_speakers, readout->at_once);
+    tracker_init(&e->tracker, &s->decode, readout->n_speakers);
+    e->output = (struct track_output){push_report, e};
+    if (resampler_open(&e->resampler, source_rate_hz(s->source), source_channels(s->source),
+                       s->channel, err) ||
+        model_state_open(&e->state, s->model, err) || model_acts_open(&e->acts, s->model, err))
+        return -1;
+    place(e);
+    if (arena_commit(&e->arena, err))
+        return -1;
+    place(e);
+    chunk_reset(&e->chunk);
+    return 0;
+}
+
+int engine_open(struct engine **out, const struct engine_settings *settings, struct error *err)
+{
+    struct engine *e = calloc(1, sizeof(*e));
+
+    *out = NULL;
+    if (!e)
+        return fail(err, "out of memory");
+    e->settings = *settings;
+    if (engine_fill(e, err)) {
+        engine_close(&e);
+        return -1;
+    }
+    *out = e;
+    return 0;
+}
+
+static double now_seconds(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static double wall_seconds(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* When a 16 kHz sample was captured; a file that runs ahead of its own pace
+ * plays now. */
+static double sample_wall(const struct engine *e, int64_t sample)
+{
+    int rate = source_rate_hz(e->settings.source);
+    double wall = source_wall(e->settings.source, sample * rate / FRAME_HZ), now = wall_seconds();
+
+    return wall < now ? wall : now;
+}
+
+static float level_dbfs(const float *x, int n)
+{
+    double squares = 0.0;
+
+    for (int i = 0; i < n; i++)
+        squares += (double)x[i] * (double)x[i];
+    double level = n > 0 && squares > 0.0 ? 10.0 * log10(squares / n) : -120.0;
+    return level > -120.0 ? (float)level : -120.0f;
+}
+
+/* The name of a source as RTTM's file field: its last part, without blanks. */
+static void recording_name(char *dst, size_t size, const char *name)
+{
+    const char *slash = strrchr(name, '/');
+    char *dot;
+
+    snprintf(dst, size, "%s", slash && slash[1] ? slash + 1 : name);
+    dot = strrchr(dst, '.');
+    if (slash && dot && dot > dst)
+        *dot = 0;
+    for (char *c = dst; *c; c++)
+        *c = (unsigned char)*c <= ' ' ? '_' : *c;
+}
+
+static void tell_start(struct engine *e)
+{
+    const struct engine_settings *s = &e->settings;
+    struct report r = {.type = REPORT_START};
+
+    r.start.rate_hz = FRAME_HZ;
+    r.start.block_ms = s->model->reach.block_frames * 20;
+    r.start.wall = sample_wall(e, 0);
+    snprintf(r.start.model, sizeof(r.start.model), "%s", s->model_name);
+    snprintf(r.start.source, sizeof(r.start.source), "%s", source_name(s->source));
+    recording_name(r.start.recording, sizeof(r.start.recording), source_name(s->source));
+    push_report(e, &r);
+}
+
+static void obey(struct engine *e)
+{
+    struct report hello = {.type = REPORT_HELLO,
+                           .time = frame_begin_seconds(e->chunk.at.frames)};
+    struct decoder *d = &e->tracker.decoder;
+    struct control_command c;
+
+    while (control_next(e->settings.control, &c)) {
+        float distance = d->onset - d->offset;
+        switch (c.type) {
+        case CONTROL_NAME:
+            tracker_rename(&e->tracker, c.id, c.name, e->chunk.at.frames, &e->output);
+            break;
+        case CONTROL_RESET: tracker_reset(&e->tracker, e->chunk.at.frames, &e->output); break;
+        case CONTROL_PING: push_report(e, &hello); break;
+        case CONTROL_THRESHOLD:
+            d->onset = c.value;
+            d->offset = c.value > distance ? c.value - distance : c.value / 2.0f;
+            break;
+        }
+    }
+}
+
+/* What the report says of time: after the model has run. */
+static void fill_times(struct engine *e, struct report_block *r, const struct block *b,
+                       double seconds)
+{
+    struct source_counts counts = source_counts(e->settings.source);
+    double audio = (double)b->own * FRAME_SECONDS, late;
+    float share = (float)(seconds / audio), weight = (float)(audio / 5.0); // over some 5 s
+
+    weight = e->n_blocks ? (weight < 1.0f ? weight : 1.0f) : 1.0f;
+    e->load += weight * (share - e->load);
+    r->load = e->load;
+    late = wall_seconds() - sample_wall(e, e->chunk.at.samples + b->own_samples);
+    r->latency_ms = late > seconds ? (float)(late * 1e3) : (float)(seconds * 1e3);
+    r->dropped_samples = counts.lost_ticks * FRAME_HZ / source_rate_hz(e->settings.source);
+    r->overruns = counts.overruns;
+}
+
+static void run_block(struct engine *e, const struct block *b)
+{
+    struct report r = {.type = REPORT_BLOCK};
+    double begin = now_seconds();
+
+    obey(e);
+    r.block.number = e->n_blocks;
+    r.block.start = frame_begin_seconds(b->frame);
+    r.block.end = frame_begin_seconds(b->frame + b->own);
+    r.block.wall = sample_wall(e, e->chunk.at.samples);
+    r.block.level_dbfs = level_dbfs(e->chunk.samples, b->own_samples);
+    r.time = r.block.end;
+    model_forward(&e->acts, &e->state, e->settings.model, e->chunk.samples, b, 1);
+    powerset_activity(e->prob, e->acts.readout.scores, &e->powerset, b->own);
+    tracker_block(&e->tracker, &r.block, e->prob, b->frame, b->own, &e->output);
+
+    double seconds = now_seconds() - begin;
+    e->compute_seconds += seconds;
+    fill_times(e, &r.block, b, seconds);
+    push_report(e, &r);
+    e->n_blocks++;
+}
+
+static void run_blocks(struct engine *e, int ended)
+{
+    struct block b;
+
+    while (chunk_next(&e->chunk, &b, ended)) {
+        run_block(e, &b);
+        chunk_done(&e->chunk, &b);
+    }
+}
+
+static void ask_for_realtime(struct engine *e)
+{
+    struct sched_param param = {.sched_priority = 20};
+
+    if (!e->settings.realtime)
+        return;
+    e->realtime_refused = pthread_setschedparam(pthread_self(), SCHED_FIFO, &param);
+    if (mlockall(MCL_CURRENT | MCL_FUTURE) && !e->realtime_refused)
+        e->realtime_refused = -1;
+}
+
+static void *run(void *user)
+{
+    struct engine *e = user;
+    struct report end = {.type = REPORT_END};
+    size_t n;
+
+    ask_for_realtime(e);
+    tell_start(e);
+    while (source_wait(e->settings.source, 100)) {
+        while ((n = source_read(e->settings.source, e->ticks, READ_TICKS)) > 0) {
+            chunk_put(&e->chunk,
+                      resampler_process(&e->resampler, chunk_tail(&e->chunk), e->ticks, n));
+            run_blocks(e, 0);
+        }
+    }
+    chunk_put(&e->chunk, resampler_finish(&e->resampler, chunk_tail(&e->chunk)));
+    run_blocks(e, 1);
+    tracker_finish(&e->tracker, e->chunk.at.frames, &e->output);
+    end.time = frame_begin_seconds(e->chunk.at.frames);
+    push_report(e, &end);
+    atomic_store_explicit(&e->ended, 1, memory_order_release);
+    return NULL;
+}
+
+int engine_start(struct engine *e, struct error *err)
+{
+    if (source_start(e->settings.source, err))
+        return -1;
+    e->started = 1;
+    if (pthread_create(&e->thread, NULL, run, e)) {
+        source_stop(e->settings.source);
+        return fail(err, "cannot start a thread");
+    }
+    e->has_thread = 1;
+    return 0;
+}
+
+int engine_ended(const struct engine *e)
+{
+    return atomic_load_explicit(&e->ended, memory_order_acquire);
+}
+
+void engine_stop(struct engine *e)
+{
+    if (e->started)
+        source_stop(e->settings.source);
+    if (e->has_thread)
+        pthread_join(e->thread, NULL);
+    e->has_thread = 0;
+}
+
+void engine_close(struct engine **e)
+{
+    if (!*e)
+        return;
+    engine_stop(*e);
+    model_acts_close(&(*e)->acts);
+    model_state_close(&(*e)->state);
+    resampler_close(&(*e)->resampler);
+    arena_release(&(*e)->arena);
+    free(*e);
+    *e = NULL;
+}
+
+struct engine_summary engine_summary(const struct engine *e)
+{
+    return (struct engine_summary){
+        .audio_seconds = (double)e->chunk.at.samples / FRAME_HZ,
+        .compute_seconds = e->compute_seconds,
+        .n_blocks = e->n_blocks,
+        .realtime_refused = e->realtime_refused,
+    };
+}

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT
+/* engine.h - the worker: source -> resample -> chunk -> model -> decode -> track
+ * -> sinks. The one file that knows the order.
+ *
+ * One thread does all of it, block after block, and allocates nothing once it
+ * runs. */
+#ifndef ENGINE_H
+#define ENGINE_H
+
+#include "model/model.h"
+#include "stream/control.h"
+#include "stream/decode.h"
+#include "stream/sink.h"
+#include "stream/source.h"
+
+struct engine_settings {
+    const struct model *model;  // with a readout; outlives the engine
+    struct source *source;      // open, not started; likewise
+    struct sinks *sinks;        // likewise
+    struct control *control;    // or NULL
+    struct decode_settings decode;
+    int channel;                // of the source, from 1; 0: the mean of all
+    const char *model_name;
+    int realtime;               // ask for SCHED_FIFO
+    /* Called with every report on the worker's thread, or NULL; for tests. */
+    void (*on_report)(void *user, const struct report *r);
+    void *user;
+};
+
+struct engine;
+
+/* Takes all memory that will be needed.  Thread: main. */
+int engine_open(struct engine **e, const struct engine_settings *settings, struct error *err);
+
+/* Starts the source and the worker.  Thread: main. */
+int engine_start(struct engine *e, struct error *err);
+
+/* 1 once the source has ended and everything was told.  Thread: main. */
+int engine_ended(const struct engine *e);
+
+/* Stops the source, and waits until the worker has told what it still knows. Thread: main. */
+void engine_stop(struct engine *e);
+
+/* After engine_stop.  Thread: main. */
+void engine_close(struct engine **e);
+
+/* How it went, after engine_stop. */
+struct engine_summary {
+    double audio_seconds, compute_seconds;
+    int64_t n_blocks;
+    int realtime_refused; // errno of the refusal, 0: granted or not asked for
+};
+struct engine_summary engine_summary(const struct engine *e);
+
+#endif
