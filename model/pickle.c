@@ -81,7 +81,7 @@ static int push(struct pickle_machine *m, struct pickle_value *v)
     return 0;
 }
 
-/* The topmost n values, which may not reach below the last mark. */
+/* The topmost n > 0 values, which may not reach below the last mark. */
 static struct pickle_value **top(struct pickle_machine *m, size_t n)
 {
     size_t fence = m->n_marks ? m->marks[m->n_marks - 1] : 0;
@@ -206,12 +206,14 @@ static int op_string4(struct pickle_machine *m) { return push_string(m, 4); }
 /* The topmost n values become one tuple. */
 static int push_tuple(struct pickle_machine *m, size_t n)
 {
-    struct pickle_value **values = top(m, n);
-    struct pickle_value *v = values ? pickle_new(m, PICKLE_TUPLE) : NULL;
+    struct pickle_value *v = pickle_new(m, PICKLE_TUPLE);
 
     if (!v)
         return -1;
-    if (n) {
+    if (n) { // with nothing to take there may be no stack yet
+        struct pickle_value **values = top(m, n);
+        if (!values)
+            return -1;
         v->items.at = pool_alloc(m->pool, n * sizeof(*values), _Alignof(void *), m->err);
         if (!v->items.at)
             return -1;
