@@ -78,7 +78,7 @@ static int storage_new(struct checkpoint *c, const void *bytes, size_t n_bytes, 
     *c = (struct checkpoint){0};
     c->storage = calloc(1, sizeof(*c->storage));
     if (!c->storage)
-        return fail(err, "out of memory");
+        return fail(err, "out of memory; close other programs");
     c->storage->bytes = bytes;
     c->storage->n_bytes = n_bytes;
     c->storage->pool.limit = n_bytes > SIZE_MAX / 4 / COPY_PER_FILE_BYTE ?

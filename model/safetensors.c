@@ -10,6 +10,7 @@
 #include "model/text.h"
 
 #include <cjson/cJSON.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -88,10 +89,14 @@ static int header_scan(const struct header *h, struct error *err)
 static cJSON *header_parse(const struct header *h, struct error *err)
 {
     const char *end = NULL;
-    cJSON *json = cJSON_ParseWithLengthOpts(h->text, h->n, &end, 0);
 
+    errno = 0; // cJSON does not say why, but malloc does
+    cJSON *json = cJSON_ParseWithLengthOpts(h->text, h->n, &end, 0);
     if (!json) {
-        fail(err, "header is not JSON" AGAIN);
+        if (errno == ENOMEM)
+            fail(err, "out of memory for the header; close other programs");
+        else
+            fail(err, "header is not JSON" AGAIN);
         return NULL;
     }
     for (const char *c = end; c < h->text + h->n; c++) {

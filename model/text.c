@@ -9,8 +9,10 @@
 
 static int reserve(struct text *t, size_t n)
 {
-    if (t->failed || n > SIZE_MAX / 4 - t->n || (t->limit && n > t->limit - t->n)) {
-        t->failed = 1;
+    if (t->failed)
+        return -1;
+    if (n > SIZE_MAX / 4 - t->n || (t->limit && n > t->limit - t->n)) {
+        t->failed = TEXT_TOO_LONG;
         return -1;
     }
     if (t->n + n < t->capacity)
@@ -19,7 +21,7 @@ static int reserve(struct text *t, size_t n)
     size_t capacity = 2 * (t->n + n) + 64;
     char *bytes = realloc(t->bytes, capacity);
     if (!bytes) {
-        t->failed = 1;
+        t->failed = TEXT_NO_MEMORY;
         return -1;
     }
     t->bytes = bytes;
@@ -51,7 +53,7 @@ void text_printf(struct text *t, const char *format, ...)
     int n = vsnprintf(short_text, sizeof(short_text), format, args);
     va_end(args);
     if (n < 0 || (size_t)n >= sizeof(short_text))
-        t->failed = 1; // for numbers and such; strings go through text_add
+        t->failed = TEXT_TOO_LONG; // for numbers and such; strings go through text_add
     else
         text_add(t, short_text, (size_t)n);
 }
@@ -102,8 +104,9 @@ int text_check(const struct text *t, const char *what, struct error *err)
 {
     if (!t->failed)
         return 0;
-    return fail(err, "%s does not fit %s", what, t->limit ? "its limit; it is far too long" :
-                "the memory; close other programs");
+    if (t->failed == TEXT_NO_MEMORY)
+        return fail(err, "out of memory for %s; close other programs", what);
+    return fail(err, "%s has more than %zu bytes; it is far too long", what, t->limit);
 }
 
 void text_release(struct text *t)

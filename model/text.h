@@ -14,7 +14,7 @@ struct text {
     char *bytes;         // terminated, or NULL while empty
     size_t n, capacity;  // bytes; n without the terminator
     size_t limit;        // n never grows beyond; 0: no limit
-    int failed;
+    enum { TEXT_FINE, TEXT_TOO_LONG, TEXT_NO_MEMORY } failed;
 };
 
 void text_add(struct text *t, const char *s, size_t n);

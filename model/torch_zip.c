@@ -79,6 +79,15 @@ static void find_places(struct container *z)
 
 /* --- members ---------------------------------------------------------- */
 
+/* What libzip says, and what to do about it. */
+static int fail_zip(zip_error_t *error, const char *what, struct error *err)
+{
+    int is_memory = zip_error_code_zip(error) == ZIP_ER_MEMORY;
+
+    return fail(err, "%s: %s; %s", what, zip_error_strerror(error), is_memory ?
+                "close other programs" : "the file is damaged or cut short, fetch or make it again");
+}
+
 static int open_member(zip_file_t **member, zip_stat_t *st, const struct container *z,
                        zip_uint64_t index, struct error *err)
 {
@@ -89,8 +98,7 @@ static int open_member(zip_file_t **member, zip_stat_t *st, const struct contain
         return fail(err, "member %llu of the zip has no size" AGAIN, (unsigned long long)index);
     *member = zip_fopen_index(z->zip, index, 0);
     if (!*member)
-        return fail(err, "member %llu of the zip cannot be read: %s; fetch or make the file again",
-                    (unsigned long long)index, zip_strerror(z->zip));
+        return fail_zip(zip_get_error(z->zip), "a member of the zip cannot be read", err);
     return 0;
 }
 
@@ -105,7 +113,7 @@ static int read_member(zip_file_t *member, unsigned char *target, const unsigned
     for (;;) {
         zip_int64_t got = zip_fread(member, chunk, READ_BYTES);
         if (got < 0)
-            return fail(err, "zip: %s" AGAIN, zip_file_strerror(member));
+            return fail_zip(zip_file_get_error(member), "a member of the zip", err);
         if (got == 0)
             break;
         if ((size_t)got > n - at)
@@ -274,7 +282,7 @@ static zip_t *open_zip(const struct checkpoint_storage *f, struct error *err)
     if (source)
         zip = zip_open_from_source(source, ZIP_RDONLY, &error);
     if (!zip) {
-        fail(err, "is not a whole zip: %s" AGAIN, zip_error_strerror(&error));
+        fail_zip(&error, "is not a whole zip", err);
         if (source)
             zip_source_free(source);
     }

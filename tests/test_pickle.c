@@ -127,7 +127,7 @@ static void test_endless_values(void **state)
     for (int i = 0; i < 30; i++, b.n += 5)
         memcpy(b.at + b.n, "q\0h\0\x86", 5);
     b.at[b.n++] = '.';
-    assert_wrong(b.at, b.n, "does not fit its limit");
+    assert_wrong(b.at, b.n, "far too long");
     free(b.at);
 }
 
