@@ -43,7 +43,7 @@ refused 2 'unexpected argument' "$antiphon" devices x
 refused 2 'only format' "$antiphon" convert x --to onnx -o y
 [ "$("$antiphon" --version | cut -d' ' -f1)" = antiphon ] || complain "--version"
 for command in stream devices info convert features bench; do
-    "$antiphon" help $command | grep -q "antiphon $command" || complain "help $command"
+    "$antiphon" help $command | grep "antiphon $command" >/dev/null || complain "help $command"
 done
 
 # -- models
@@ -51,14 +51,14 @@ printf 'not a model at all' >"$dir/foreign"
 : >"$dir/empty"
 head -c 3000 "$golden/wavlm_pruned_tiny/model.pt" >"$dir/cut.pt"
 head -c 30000 "$golden/wavlm_pruned_tiny/model.safetensors" >"$dir/cut.safetensors"
-refused 1 'neither safetensors nor a torch file' "$antiphon" info "$dir/foreign"
-refused 1 'the file is empty' "$antiphon" info "$dir/empty"
+refused 1 'is no model file' "$antiphon" info "$dir/foreign"
+refused 1 'is empty' "$antiphon" info "$dir/empty"
 refused 1 'No such file' "$antiphon" info "$dir/absent"
-refused 1 'a damaged zip' "$antiphon" info "$dir/cut.pt"
-refused 1 'outside the file' "$antiphon" info "$dir/cut.safetensors"
-refused 1 'a folder' "$antiphon" info "$dir"
+refused 1 'cut short' "$antiphon" info "$dir/cut.pt"
+refused 1 'conv_layers.3.conv.weight' "$antiphon" info "$dir/cut.safetensors"
+refused 1 'is a folder' "$antiphon" info "$dir"
 refused 1 'no config' "$antiphon" info "$golden/wavlm_pruned_tiny/model.safetensors"
-refused 1 'old torch file' "$antiphon" info "$golden/pickle/edge_legacy_nonzip.pt"
+refused 1 'config: "extractor_mode"' "$antiphon" info "$golden/pickle/edge_legacy_nonzip.pt"
 refused 1 'config: "extractor_mode" is missing' "$antiphon" convert "$golden/pickle/edge.pt" -o "$dir/x"
 [ -e "$dir/x" ] && complain "convert left a file behind"
 refused 1 'without a readout' "$antiphon" stream --fast --input "$audio" \
@@ -78,7 +78,7 @@ refused 1 'no capture device' "$antiphon" stream --device no-such-device --rttm 
 
 # -- outputs
 refused 1 'cannot write' "$antiphon" stream --fast --input "$audio" --rttm /nonexistent/x.rttm
-refused 1 'cannot write' "$antiphon" features built-in "$audio" -o /nonexistent/x
+refused 1 '/nonexistent/x: cannot be made' "$antiphon" features built-in "$audio" -o /nonexistent/x
 refused 1 'expected a host and a port' "$antiphon" stream --fast --input "$audio" --osc nowhere --rttm -
 status=0
 "$antiphon" stream --fast --input "$audio" --rttm /dev/full 2>"$dir/err" >"$dir/out" || status=$?
