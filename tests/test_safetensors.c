@@ -247,6 +247,7 @@ static const struct {
     {ENTRY("\"F32\"", "[2.5]", "[0,8]"), 8, "size of axis 0 is not a whole number"},
     {ENTRY("\"F32\"", "[1,\"2\"]", "[0,8]"), 8, "size of axis 1 is not a whole number"},
     {ENTRY("\"F32\"", "[1e300]", "[0,8]"), 8, "not a whole number"},
+    {ENTRY("\"F32\"", "[9007199254740994]", "[0,8]"), 8, "not a whole number"}, // 2^53 + 2
     {ENTRY("\"F32\"", "[1,1,1,1,1,1,1,1,2]", "[0,8]"), 8, "more than 8 axes"},
     {ENTRY("\"F32\"", "[3]", "[0,8]"), 8, "shape wants 12 bytes of F32, data_offsets give 8"},
     {ENTRY("\"F32\"", "[4294967296,4294967296,4294967296]", "[0,8]"), 8, "larger than any file"},
