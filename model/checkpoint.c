@@ -42,7 +42,7 @@ static int begins_with(const struct checkpoint_storage *s, const char *words)
 static int fail_foreign(const struct checkpoint_storage *s, struct error *err)
 {
     if (begins_with(s, "version https://git-lfs"))
-        return fail(err, "is a Git LFS pointer, not the model itself; fetch it with 'git lfs pull'");
+        return fail(err, "is a Git LFS pointer, not the model; fetch it with 'git lfs pull'");
     if (begins_with(s, "<"))
         return fail(err, "is a web page or XML, not a model; download the file itself");
     if (begins_with(s, "{"))

@@ -35,7 +35,7 @@ struct tensor {
 struct checkpoint {
     struct tensor *tensors; // sorted by name
     int n_tensors;
-    const char *config;     // JSON object text, or NULL: {"wavlm": {...}, "readout": {...} or absent}
+    const char *config;     // JSON text {"wavlm": {...}, "readout": {...} or absent}, or NULL
     const char *provenance; // text, or NULL
     struct checkpoint_storage *storage; // the mapping and what was copied
 };

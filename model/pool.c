@@ -71,7 +71,7 @@ void *pool_alloc(struct pool *p, size_t n, size_t alignment, struct error *err)
 
     void *bytes = n > CHUNK_BYTES / 4 ? alloc_apart(p, n) : alloc_inside(p, n, alignment);
     if (!bytes) {
-        fail(err, "out of memory: %zu bytes wanted; close other programs or try a smaller model", n);
+        fail(err, "out of memory: %zu bytes wanted; close other programs", n);
         return NULL;
     }
     p->used += n;
@@ -94,7 +94,7 @@ void *pool_grow(struct pool *p, const void *old, size_t n, size_t *capacity, siz
 
     assert(n <= *capacity);
     if (wanted > SIZE_MAX / n_element_bytes) {
-        fail(err, "out of memory: a list of %zu elements", wanted);
+        fail(err, "out of memory: a list of %zu elements; close other programs", wanted);
         return NULL;
     }
     void *bytes = pool_alloc(p, wanted * n_element_bytes, ALIGNMENT_MAX, err);

@@ -239,8 +239,9 @@ static int check_cover(struct span *spans, int n, const struct header *h, struct
         qsort(spans, (size_t)n, sizeof(*spans), compare_spans);
     for (int i = 0; i < n; i++) {
         if (spans[i].begin != at)
-            return fail(err, "tensor '%.100s' begins at %llu, but the one before ends at %llu" AGAIN,
-                        spans[i].name, (unsigned long long)spans[i].begin, (unsigned long long)at);
+            return fail(err, "tensor '%.100s' begins at %llu, but the one before ends at %llu"
+                        AGAIN, spans[i].name, (unsigned long long)spans[i].begin,
+                        (unsigned long long)at);
         at = spans[i].end;
     }
     if (at != h->n_data)

@@ -85,7 +85,7 @@ static int fail_zip(zip_error_t *error, const char *what, struct error *err)
     int is_memory = zip_error_code_zip(error) == ZIP_ER_MEMORY;
 
     return fail(err, "%s: %s; %s", what, zip_error_strerror(error), is_memory ?
-                "close other programs" : "the file is damaged or cut short, fetch or make it again");
+                "close other programs" : "the file is damaged, fetch or make it again");
 }
 
 static int open_member(zip_file_t **member, zip_stat_t *st, const struct container *z,

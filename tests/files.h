@@ -134,7 +134,7 @@ static inline uint64_t random_next(uint64_t *state)
 static inline uint64_t random_seed(void)
 {
     const char *given = getenv("ANTIPHON_SEED");
-    uint64_t seed = given ? strtoull(given, NULL, 10) : ((uint64_t)getpid() << 20) + 88172645463325252u;
+    uint64_t seed = given ? strtoull(given, NULL, 10) : (uint64_t)getpid() * 0x9e3779b97f4a7c15u;
 
     print_message("ANTIPHON_SEED=%llu\n", (unsigned long long)seed);
     return seed ? seed : 1;

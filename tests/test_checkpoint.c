@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MIT
 /* test_checkpoint.c - upstream's files give upstream's tensors, bit by bit;
- * damaged and hostile ones are refused; memory may end anywhere. */
+ * damaged and hostile ones are refused. */
 #include "files.h"
 
 #include <cjson/cJSON.h>
-#include <errno.h>
 #include <sys/stat.h>
 #include <zip.h>
 
-#define S(key, count) "(X\7\0\0\0storagectorch\nFloatStorage\nX\1\0\0\0" key "X\3\0\0\0cpuK" count "tQ"
-#define T(key, count, size, stride) "ctorch._utils\n_rebuild_tensor_v2\n(" S(key, count) "K\0" size \
-    stride "\x89" "ccollections\nOrderedDict\n)RtR"
+#define S(key, count) "(X\7\0\0\0storagectorch\nFloatStorage\nX\1\0\0\0" key \
+    "X\3\0\0\0cpuK" count "tQ"
+#define T(key, count, size, stride) "ctorch._utils\n_rebuild_tensor_v2\n(" S(key, count) \
+    "K\0" size stride "\x89" "ccollections\nOrderedDict\n)RtR"
 #define VECTOR(name, key) "X\1\0\0\0" name T(key, "\2", "K\2\x85", "K\1\x85")
 #define STATE "X\12\0\0\0state_dict"
 #define CONFIG "X\6\0\0\0config"
@@ -367,7 +367,8 @@ static void test_foreign(void **state)
         const char *text, *words;
     } foreign[] = {
         {"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"},
-        {"<!DOCTYPE html>", "web page"}, {"{\"a\": 1}", "is JSON"}, {"\x80\4K\1.", "bare Python pickle"},
+        {"<!DOCTYPE html>", "web page"}, {"{\"a\": 1}", "is JSON"},
+        {"\x80\4K\1.", "bare Python pickle"},
         {"RIFF....WAVE", "is audio"}, {"hello", "no model file: expected safetensors or a torch"},
         {"", "no model file"},
     };

@@ -12,6 +12,7 @@
 /* A string of bytes that may hold zeros. */
 #define B(literal) (const unsigned char *)(literal), sizeof(literal) - 1
 
+#define INT64_MOST "\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7f"
 #define ORDERED "ccollections\nOrderedDict\n)R"
 #define STORAGE(key, count) "(X\7\0\0\0storagectorch\nFloatStorage\nX\1\0\0\0" key \
     "X\3\0\0\0cpuK" count "tQ"
@@ -202,9 +203,10 @@ static const struct {
     {B(")Q."), "not known"},
     {B("(X\7\0\0\0storageNNNNtQ."), "not known"},
     {B("(X\7\0\0\0storageccollections\nOrderedDict\nX\1\0\0\0000NK\1tQ."), "not known"},
-    {B("(X\7\0\0\0storagectorch\nFloatStorage\nX\1\0\0\0000NJ\xff\xff\xff\xfftQ."), "has -1 elements"},
-    {B("(X\7\0\0\0storagectorch\nFloatStorage\nX\1\0\0\0000N\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7ftQ."),
-     "elements"},
+    {B("(X\7\0\0\0storagectorch\nFloatStorage\nX\1\0\0\0000NJ\xff\xff\xff\xfftQ."),
+     "has -1 elements"},
+    {B("(X\7\0\0\0storagectorch\nFloatStorage\nX\1\0\0\0000N" INT64_MOST "tQ."),
+     "has 9223372036854775807 elements"},
     {B("(X\7\0\0\0storagectorch\nFloatStorage\nX\1\0\0\0000NK\1)tQ."), "part of another"},
     {B("(" STORAGE("a", "\1") STORAGE("a", "\2") "t."), "of two types or lengths"},
     {B("}(X\1\0\0\0aNX\1\0\0\0aNu."), "has a key twice"},
@@ -238,8 +240,8 @@ static const struct {
     {B(TENSOR(S24, "K\1", "K\4K\6\x86", "K\6K\1\x86") "."), "beyond its storage"},
     {B(TENSOR(S24, "K\0", "K\4K\6\x86", "K\7K\1\x86") "."), "beyond its storage"},
     {B(TENSOR(S24, "K\0", "K\5K\6\x86", "K\0K\1\x86") "."), NULL}, // expanded
-    {B(TENSOR(S24, "K\0", "K\1\x85", "\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7f\x85") "."), NULL},
-    {B(TENSOR(S24, "K\0", "K\2\x85", "\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7f\x85") "."), "beyond"},
+    {B(TENSOR(S24, "K\0", "K\1\x85", INT64_MOST "\x85") "."), NULL},
+    {B(TENSOR(S24, "K\0", "K\2\x85", INT64_MOST "\x85") "."), "beyond"},
     {B(TENSOR(S24, "K\0", "K\2K\2\x86", "K\2\x85") "."), "not known"},
     {B(TENSOR(S24, "J\xff\xff\xff\xff", ")", ")") "."), "not known"},
     {B(TENSOR(S24, "N", ")", ")") "."), "not known"},
@@ -248,7 +250,8 @@ static const struct {
     {B(TENSOR(S24, "K\0", "K\1\x85", "J\xff\xff\xff\xff\x85") "."), "no whole number"},
     {B(TENSOR(S24, "K\0", "(K\1K\1K\1K\1K\1K\1K\1K\1K\1t", "(K\1K\1K\1K\1K\1K\1K\1K\1K\1t") "."),
      "has 9 axes"},
-    {B(TENSOR(S24, "K\0", "\x8a\5\0\0\0\0\1q\0h\0h\0\x87", "K\0K\0K\0\x87") "."), "larger than any"},
+    {B(TENSOR(S24, "K\0", "\x8a\5\0\0\0\0\1q\0h\0h\0\x87", "K\0K\0K\0\x87") "."),
+     "larger than any"},
 };
 
 static void test_tensors(void **state)
@@ -318,8 +321,9 @@ static void test_utf8(void **state)
     static const char *const good[] = {"", "a", "\x7f", "\xc2\x80", "\xdf\xbf", "\xe0\xa0\x80",
         "\xed\x9f\xbf", "\xee\x80\x80", "\xef\xbf\xbf", "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf"};
     static const char *const bad[] = {"\x80", "\xbf", "\xc0\x80", "\xc1\xbf", "\xc2", "\xc2\x41",
-        "\xe0\x80\x80", "\xe0\x9f\xbf", "\xed\xa0\x80", "\xed\xbf\xbf", "\xe2\x82", "\xf0\x8f\xbf\xbf",
-        "\xf4\x90\x80\x80", "\xf8\x88\x80\x80\x80", "\xff", "\xf0\x90\x80", "a\xf0"};
+        "\xe0\x80\x80", "\xe0\x9f\xbf", "\xed\xa0\x80", "\xed\xbf\xbf", "\xe2\x82",
+        "\xf0\x8f\xbf\xbf", "\xf4\x90\x80\x80", "\xf8\x88\x80\x80\x80", "\xff",
+        "\xf0\x90\x80", "a\xf0"};
 
     (void)state;
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
