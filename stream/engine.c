@@ -155,6 +155,7 @@ static void tell_start(struct engine *e)
     snprintf(r.start.model, sizeof(r.start.model), "%s", s->model_name);
     snprintf(r.start.source, sizeof(r.start.source), "%s", source_name(s->source));
     recording_name(r.start.recording, sizeof(r.start.recording), source_name(s->source));
+    control_set_hello(s->control, r.start.rate_hz, r.start.block_ms);
     push_report(e, &r);
 }
 
