@@ -36,7 +36,7 @@ static int parse_place(struct osc_link *l, const char *text)
     size_t n = colon ? (size_t)(colon - text) : 0, digits;
     long port;
 
-    if (n > 2 && text[0] == '[' && text[n - 1] == ']') {
+    if (n >= 2 && text[0] == '[' && text[n - 1] == ']') {
         text++;
         n -= 2;
     } else if (n && memchr(text, ':', n)) {

@@ -89,13 +89,15 @@ void utf8_copy(char *dst, size_t size, const char *src)
 
 void utf8_name(char *dst, size_t size, const char *src)
 {
-    size_t n;
+    size_t n, front;
 
     while ((unsigned char)*src <= ' ' && *src)
         src++;
     n = copy(dst, size, src, ' ', 0);
     while (n > 0 && dst[n - 1] == ' ')
         dst[--n] = 0;
+    front = strspn(dst, " "); // of controls beyond ASCII
+    memmove(dst, dst + front, n - front + 1);
 }
 
 void utf8_field(char *dst, size_t size, const char *src)
