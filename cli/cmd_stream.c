@@ -46,6 +46,7 @@ struct session {
     struct view *view;
     struct lines lines;
     int quiet; // stdout belongs to a sink
+    struct error said; // last on stderr
 };
 
 static volatile sig_atomic_t interrupted; // a handler has no other way
@@ -167,8 +168,11 @@ static int show(struct session *s)
         else if (!s->quiet && status == 0)
             status = lines_take(&s->lines, &r);
     }
-    while (sinks_next_trouble(&s->sinks, &trouble))
+    while (sinks_next_trouble(&s->sinks, &trouble)) {
         say(s, trouble.text);
+        if (!s->view)
+            s->said = trouble;
+    }
     return status;
 }
 
@@ -209,6 +213,7 @@ static int close_session(struct session *s, int status, struct error *err)
 {
     struct error failure;
 
+    sinks_hurry(&s->sinks); // outputs that are stuck do not hold the end up
     if (s->engine)
         engine_stop(s->engine);
     if (s->tap && status == STATUS_DONE && show(s))
@@ -219,7 +224,8 @@ static int close_session(struct session *s, int status, struct error *err)
     if (status == STATUS_DONE && source_failed(s->source, err))
         status = STATUS_FAILED;
     if (sinks_close(&s->sinks, &failure) && status == STATUS_DONE) {
-        *err = failure;
+        if (strcmp(failure.text, s->said.text)) // else it stands on stderr already
+            *err = failure;
         status = STATUS_FAILED;
     }
     engine_close(&s->engine);

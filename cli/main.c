@@ -83,7 +83,7 @@ static int run(const struct command *c, int argc, const char **argv)
     struct error err = {""};
     int status = c->run(argc, argv, &err);
 
-    if (status != STATUS_DONE)
+    if (status != STATUS_DONE && err.text[0]) // else the command has said it
         fprintf(stderr, "antiphon %s: %s\n", c->name, err.text);
     /* A full disk behind stdout shows only when it is flushed. */
     if ((fflush(stdout) || ferror(stdout)) && status == STATUS_DONE) {

@@ -2,30 +2,35 @@
 #include "stream/control.h"
 
 #include "stream/ring.h"
+#include "stream/utf8.h"
 
+#include <arpa/inet.h>
+#include <errno.h>
 #include <lo/lo.h>
 #include <math.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 enum { RING_COMMANDS = 64 };
 
 struct control {
-    struct ring ring;
+    struct ring ring; // from our thread to the worker
     struct control_command storage[RING_COMMANDS];
-    lo_server_thread thread;
+    lo_server server;
+    int stop_fd; // readable: end
+    pthread_t thread;
+    int has_thread;
     atomic_int ignored;
+    atomic_int rate_hz, block_ms; // 0: not known yet
 };
-
-/* liblo tells its errors to a function without a user pointer; what matters,
- * the port, is checked by its result. */
-static void on_error(int number, const char *text, const char *path)
-{
-    (void)number;
-    (void)text;
-    (void)path;
-}
 
 static void ignore(struct control *c)
 {
@@ -38,52 +43,150 @@ static void put(struct control *c, const struct control_command *command)
         ignore(c);
 }
 
-/* Copies a name: no control characters, and no character cut in two. */
-static void copy_name(char *dst, const char *src)
-{
-    size_t n = 0;
-
-    for (; *src && n < REPORT_NAME_BYTES - 1; src++)
-        dst[n++] = (unsigned char)*src < ' ' || *src == 0x7f ? ' ' : *src;
-    while (*src && n > 0 && ((unsigned char)*src & 0xc0) == 0x80) {
-        src--;
-        n--;
-    }
-    dst[n] = 0;
-}
-
-static int on_message(const char *path, const char *types, lo_arg **argv, int argc,
-                      lo_message message, void *user)
+static int on_name(const char *path, const char *types, lo_arg **argv, int argc,
+                   lo_message message, void *user)
 {
     struct control *c = user;
-    struct control_command command = {0};
+    struct control_command command = {.type = CONTROL_NAME};
 
-    (void)argc;
-    (void)message;
-    if (!strcmp(path, "/antiphon/name") && !strcmp(types, "is")) {
-        command.type = CONTROL_NAME;
+    if (!strcmp(types, "is")) {
         command.id = argv[0]->i;
-        copy_name(command.name, &argv[1]->s);
-    } else if (!strcmp(path, "/antiphon/reset") && !*types) {
-        command.type = CONTROL_RESET;
-    } else if (!strcmp(path, "/antiphon/ping") && !*types) {
-        command.type = CONTROL_PING;
-    } else if (!strcmp(path, "/antiphon/threshold") && !strcmp(types, "f") && argv[0]->f > 0.0f &&
-               argv[0]->f < 1.0f) {
-        command.type = CONTROL_THRESHOLD;
-        command.value = argv[0]->f;
-    } else {
-        ignore(c);
-        return 0;
+        utf8_name(command.name, sizeof(command.name), &argv[1]->s);
     }
-    put(c, &command);
+    if (command.id >= 1 && command.id <= REPORT_MAX_SPEAKERS && command.name[0])
+        put(c, &command);
+    else
+        ignore(c);
     return 0;
+}
+
+static int on_reset(const char *path, const char *types, lo_arg **argv, int argc,
+                    lo_message message, void *user)
+{
+    struct control_command command = {.type = CONTROL_RESET};
+
+    if (*types)
+        ignore(user);
+    else
+        put(user, &command);
+    return 0;
+}
+
+static int on_threshold(const char *path, const char *types, lo_arg **argv, int argc,
+                        lo_message message, void *user)
+{
+    struct control_command command = {.type = CONTROL_THRESHOLD};
+
+    if (!strcmp(types, "f") && argv[0]->f > 0.0f && argv[0]->f < 1.0f) { // NaN is not
+        command.value = argv[0]->f;
+        put(user, &command);
+    } else {
+        ignore(user);
+    }
+    return 0;
+}
+
+/* To the address the ping came from: the receiver may not be one of ours. */
+static void answer(struct control *c, lo_message ping)
+{
+    int rate_hz = atomic_load_explicit(&c->rate_hz, memory_order_acquire);
+    lo_address from = lo_message_get_source(ping);
+
+    if (rate_hz && from)
+        lo_send_from(from, c->server, LO_TT_IMMEDIATE, "/antiphon/hello", "sii", ANTIPHON_VERSION,
+                     rate_hz, atomic_load_explicit(&c->block_ms, memory_order_relaxed));
+}
+
+static int on_ping(const char *path, const char *types, lo_arg **argv, int argc,
+                   lo_message message, void *user)
+{
+    struct control_command command = {.type = CONTROL_PING};
+
+    if (*types) {
+        ignore(user);
+    } else {
+        put(user, &command);
+        answer(user, message);
+    }
+    return 0;
+}
+
+static int on_other(const char *path, const char *types, lo_arg **argv, int argc,
+                    lo_message message, void *user)
+{
+    ignore(user);
+    return 0;
+}
+
+static void *run(void *user)
+{
+    struct control *c = user;
+    struct pollfd fds[] = {{.fd = lo_server_get_socket_fd(c->server), .events = POLLIN},
+                           {.fd = c->stop_fd, .events = POLLIN}};
+
+    while (!fds[1].revents) {
+        if (poll(fds, 2, -1) < 0 && errno != EINTR)
+            break;
+        if (fds[0].revents & ~POLLIN)
+            break; // the socket is gone
+        if (fds[0].revents)
+            lo_server_recv_noblock(c->server, 0);
+    }
+    return NULL;
+}
+
+/* Why liblo could not listen: it tells only that it could not. */
+static int port_trouble(int port, struct error *err)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), error = 0;
+
+    if (fd < 0 || bind(fd, (struct sockaddr *)&at, sizeof(at)))
+        error = errno;
+    if (fd >= 0)
+        close(fd);
+    if (error == EADDRINUSE)
+        return fail(err, "--osc-port %d: in use by another program; choose another", port);
+    return fail(err, "--osc-port %d: cannot listen there%s%s", port, error ? ": " : "",
+                error ? strerror(error) : "");
+}
+
+static int start_thread(struct control *c, struct error *err)
+{
+    sigset_t all, before;
+    int status;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before); // signals are main's
+    status = pthread_create(&c->thread, NULL, run, c);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    c->has_thread = status == 0;
+    return status ? fail(err, "cannot start a thread: %s", strerror(status)) : 0;
+}
+
+static int listen_on(struct control *c, int port, struct error *err)
+{
+    char text[16];
+
+    c->stop_fd = eventfd(0, EFD_CLOEXEC);
+    if (c->stop_fd < 0)
+        return fail(err, "eventfd: %s", strerror(errno));
+    snprintf(text, sizeof(text), "%d", port);
+    c->server = lo_server_new_with_proto(text, LO_UDP, NULL);
+    if (!c->server)
+        return port_trouble(port, err);
+    lo_server_enable_queue(c->server, 0, 1);
+    lo_server_add_method(c->server, "/antiphon/name", NULL, on_name, c);
+    lo_server_add_method(c->server, "/antiphon/reset", NULL, on_reset, c);
+    lo_server_add_method(c->server, "/antiphon/threshold", NULL, on_threshold, c);
+    lo_server_add_method(c->server, "/antiphon/ping", NULL, on_ping, c);
+    lo_server_add_method(c->server, NULL, NULL, on_other, c);
+    return start_thread(c, err);
 }
 
 int control_open(struct control **out, int port, struct error *err)
 {
     struct control *c;
-    char text[16];
 
     *out = NULL;
     if (port < 1 || port > 65535)
@@ -93,17 +196,9 @@ int control_open(struct control **out, int port, struct error *err)
         return fail(err, "out of memory");
     memset(c, 0, sizeof(*c));
     ring_init(&c->ring, c->storage, RING_COMMANDS, sizeof(*c->storage));
-    snprintf(text, sizeof(text), "%d", port);
-    c->thread = lo_server_thread_new(text, on_error);
-    if (!c->thread) {
-        free(c);
-        return fail(err, "--osc-port %d: cannot listen there; is it in use?", port);
-    }
-    lo_server_thread_add_method(c->thread, NULL, NULL, on_message, c);
-    if (lo_server_thread_start(c->thread)) {
-        lo_server_thread_free(c->thread);
-        free(c);
-        return fail(err, "--osc-port %d: cannot start a thread", port);
+    if (listen_on(c, port, err)) {
+        control_close(&c);
+        return -1;
     }
     *out = c;
     return 0;
@@ -111,12 +206,26 @@ int control_open(struct control **out, int port, struct error *err)
 
 void control_close(struct control **c)
 {
+    const uint64_t one = 1;
+
     if (!*c)
         return;
-    lo_server_thread_stop((*c)->thread);
-    lo_server_thread_free((*c)->thread);
+    if ((*c)->has_thread && write((*c)->stop_fd, &one, sizeof(one)) == sizeof(one))
+        pthread_join((*c)->thread, NULL);
+    if ((*c)->server)
+        lo_server_free((*c)->server);
+    if ((*c)->stop_fd >= 0)
+        close((*c)->stop_fd);
     free(*c);
     *c = NULL;
+}
+
+void control_set_hello(struct control *c, int rate_hz, int block_ms)
+{
+    if (!c)
+        return;
+    atomic_store_explicit(&c->block_ms, block_ms, memory_order_relaxed);
+    atomic_store_explicit(&c->rate_hz, rate_hz, memory_order_release);
 }
 
 int control_next(struct control *c, struct control_command *command)

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
-/* control.h - what receivers may ask for over OSC, on a port of ours.
+/* control.h - what receivers may ask for over OSC, on a UDP port of ours.
  *
- *   /antiphon/name i s     name a speaker
+ *   /antiphon/name i s     name a speaker, 1 .. 128; the name is not empty
  *   /antiphon/reset        forget all speakers
- *   /antiphon/threshold f  the onset; the offset keeps its distance
- *   /antiphon/ping         say hello
+ *   /antiphon/threshold f  the onset, in (0, 1); the offset keeps its distance
+ *   /antiphon/ping         say hello to all receivers, and to who asked
  *
- * Anything else is counted and ignored. A thread of liblo's listens; the worker
- * takes commands between blocks. */
+ * Anything else, and what comes faster than it can be obeyed, is counted and
+ * ignored. Address patterns work. A bundle's messages hold at once, whatever its
+ * time tag: a queue of the future would be a stranger's hold on our memory. */
 #ifndef CONTROL_H
 #define CONTROL_H
 
@@ -25,11 +26,14 @@ struct control_command {
 
 struct control;
 
-/* Listens on UDP port 1 .. 65535.  Thread: main. */
+/* Listens on UDP port 1 .. 65535, on a thread of its own.  Thread: main. */
 int control_open(struct control **c, int port, struct error *err);
 void control_close(struct control **c);
 
-/* The next command; 0 if there is none. c may be NULL.  Thread: worker. */
+/* What a ping is answered with; before it is known, nothing. c may be NULL.  Thread: any. */
+void control_set_hello(struct control *c, int rate_hz, int block_ms);
+
+/* The next command; 0 if there is none. c may be NULL.  Thread: worker; real-time safe. */
 int control_next(struct control *c, struct control_command *command);
 
 /* Messages that were ignored.  Thread: any. */

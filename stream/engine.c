@@ -157,6 +157,7 @@ static void tell_start(struct engine *e)
     snprintf(r.start.model, sizeof(r.start.model), "%s", s->model_name);
     snprintf(r.start.source, sizeof(r.start.source), "%s", source_name(s->source));
     recording_name(r.start.recording, sizeof(r.start.recording), source_name(s->source));
+    control_set_hello(s->control, r.start.rate_hz, r.start.block_ms);
     push_report(e, &r);
 }
 
@@ -164,21 +165,16 @@ static void obey(struct engine *e)
 {
     struct report hello = {.type = REPORT_HELLO,
                            .time = frame_begin_seconds(e->chunk.at.frames)};
-    struct decoder *d = &e->tracker.decoder;
     struct control_command c;
 
     while (control_next(e->settings.control, &c)) {
-        float distance = d->onset - d->offset;
         switch (c.type) {
         case CONTROL_NAME:
             tracker_rename(&e->tracker, c.id, c.name, e->chunk.at.frames, &e->output);
             break;
         case CONTROL_RESET: tracker_reset(&e->tracker, e->chunk.at.frames, &e->output); break;
         case CONTROL_PING: push_report(e, &hello); break;
-        case CONTROL_THRESHOLD:
-            d->onset = c.value;
-            d->offset = c.value > distance ? c.value - distance : c.value / 2.0f;
-            break;
+        case CONTROL_THRESHOLD: decoder_set_onset(&e->tracker.decoder, c.value); break;
         }
     }
 }

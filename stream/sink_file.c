@@ -1,18 +1,30 @@
 // SPDX-License-Identifier: MIT
-/* sink_file.c - RTTM and JSON lines, to a file or stdout, flushed per event. */
+/* sink_file.c - RTTM and JSON lines, to a file or stdout, each line as it comes.
+ *
+ * A reader of a pipe may stop reading for as long as it likes. Lines are
+ * therefore not written through stdio, whose lock such a reader would hold to
+ * the end of the program, but in pieces that a ready pipe takes at once, so that
+ * the wait is always in poll(), where stop_fd can end it. */
 #include "stream/sink.h"
+
+#include "stream/utf8.h"
 
 #include <cjson/cJSON.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <math.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 /* A stream by nature: written in place, so that it can be followed. */
 struct text {
-    FILE *file;
+    int fd;
+    const char *name; // for errors
     char recording[REPORT_NAME_BYTES];
     double next_status; // stream seconds
 };
@@ -20,58 +32,86 @@ struct text {
 static int text_open(struct sink *s, struct error *err)
 {
     struct text *t = calloc(1, sizeof(*t));
+    int is_stdout = !strcmp(s->target, "-");
 
     if (!t)
         return fail(err, "out of memory");
-    t->file = strcmp(s->target, "-") ? fopen(s->target, "w") : stdout;
-    if (!t->file) {
+    t->name = is_stdout ? "stdout" : s->target;
+    t->fd = is_stdout ? STDOUT_FILENO
+                      : open(s->target, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (t->fd < 0) {
         free(t);
         return fail(err, "%s: cannot write: %s", s->target, strerror(errno));
     }
+    strcpy(t->recording, "_");
     s->own = t;
     return 0;
-}
-
-static int check_written(struct sink *s, struct error *err)
-{
-    struct text *t = s->own;
-
-    if (fflush(t->file) == 0 && !ferror(t->file))
-        return 0;
-    return fail(err, "%s: cannot write: %s; this output has ended",
-                strcmp(s->target, "-") ? s->target : "stdout", strerror(errno));
 }
 
 static int text_close(struct sink *s, struct error *err)
 {
     struct text *t = s->own;
-    int status;
+    int status = 0;
 
     if (!t)
         return 0;
-    status = check_written(s, err);
-    if (t->file != stdout && fclose(t->file) && status == 0)
-        status = fail(err, "%s: cannot write: %s", s->target, strerror(errno));
+    if (t->fd != STDOUT_FILENO && close(t->fd) && errno != EINTR)
+        status = fail(err, "%s: cannot write: %s", t->name, strerror(errno));
     free(t);
     s->own = NULL;
     return status;
 }
 
+/* Waits until some bytes can be written. */
+static int await_room(const struct sink *s, struct error *err)
+{
+    const struct text *t = s->own;
+    struct pollfd fds[] = {{.fd = t->fd, .events = POLLOUT},
+                           {.fd = s->stop_fd, .events = POLLIN}};
+
+    while (poll(fds, 2, -1) < 0) {
+        if (errno != EINTR)
+            return fail(err, "%s: cannot write: %s", t->name, strerror(errno));
+    }
+    if (!fds[0].revents)
+        return fail(err, "%s: nobody reads it; it ends in the middle", t->name);
+    return 0;
+}
+
+static int put_text(const struct sink *s, const char *bytes, size_t n, struct error *err)
+{
+    const struct text *t = s->own;
+
+    while (n > 0) {
+        if (await_room(s, err))
+            return -1;
+        ssize_t done = write(t->fd, bytes, n < PIPE_BUF ? n : PIPE_BUF);
+        if (done < 0 && errno != EINTR && errno != EAGAIN)
+            return fail(err, "%s: cannot write: %s; this output has ended", t->name,
+                        strerror(errno));
+        if (done > 0) {
+            bytes += done;
+            n -= (size_t)done;
+        }
+    }
+    return 0;
+}
+
 static int rttm_take(struct sink *s, const struct report *r, struct error *err)
 {
     struct text *t = s->own;
-    char name[REPORT_NAME_BYTES];
+    char name[REPORT_NAME_BYTES], line[4 * REPORT_NAME_BYTES];
 
     if (r->type == REPORT_START)
-        memcpy(t->recording, r->start.recording, sizeof(t->recording));
+        utf8_field(t->recording, sizeof(t->recording), r->start.recording);
     if (r->type != REPORT_SPEAKER_OFF)
         return 0;
-    memcpy(name, r->speaker.name, sizeof(name));
-    for (char *c = name; *c; c++)
-        *c = (unsigned char)*c <= ' ' ? '_' : *c;
-    fprintf(t->file, "SPEAKER %s 1 %.3f %.3f <NA> <NA> %s <NA> <NA>\n", t->recording,
-            r->speaker.start, r->speaker.end - r->speaker.start, name);
-    return check_written(s, err);
+    utf8_field(name, sizeof(name), r->speaker.name);
+    int n = snprintf(line, sizeof(line), "SPEAKER %s 1 %.3f %.3f <NA> <NA> %s <NA> <NA>\n",
+                     t->recording, r->speaker.start, r->speaker.end - r->speaker.start, name);
+    if (n < 0 || (size_t)n >= sizeof(line)) // a time of a hundred digits: our mistake
+        return fail(err, "%s: a turn at %g s does not fit its line", t->name, r->speaker.start);
+    return put_text(s, line, (size_t)n, err);
 }
 
 /* A number with so many decimals and no more. */
@@ -98,12 +138,21 @@ static void add_wall(cJSON *json, double wall)
     cJSON_AddStringToObject(json, "time", text);
 }
 
+/* JSON is UTF-8; cJSON escapes what has to be, but passes any bytes on. */
+static void add_text(cJSON *json, const char *key, const char *value)
+{
+    char text[3 * REPORT_TEXT_BYTES]; // a bad byte becomes three
+
+    utf8_copy(text, sizeof(text), value);
+    cJSON_AddStringToObject(json, key, text);
+}
+
 static void add_start(cJSON *json, const struct report_start *start)
 {
     cJSON_AddStringToObject(json, "version", ANTIPHON_VERSION);
-    cJSON_AddStringToObject(json, "model", start->model);
-    cJSON_AddStringToObject(json, "source", start->source);
-    cJSON_AddStringToObject(json, "recording", start->recording);
+    add_text(json, "model", start->model);
+    add_text(json, "source", start->source);
+    add_text(json, "recording", start->recording);
     cJSON_AddNumberToObject(json, "sample_rate", start->rate_hz);
     cJSON_AddNumberToObject(json, "block_ms", start->block_ms);
     add_wall(json, start->wall);
@@ -114,7 +163,7 @@ static void add_speaker(cJSON *json, const struct report *r)
     cJSON_AddNumberToObject(json, "speaker", r->speaker.id);
     if (r->type == REPORT_SPEAKER_MERGE)
         cJSON_AddNumberToObject(json, "merged", r->speaker.merged_id);
-    cJSON_AddStringToObject(json, "name", r->speaker.name);
+    add_text(json, "name", r->speaker.name);
     add_fixed(json, "start", r->speaker.start, 4);
     if (r->type == REPORT_SPEAKER_OFF)
         add_fixed(json, "end", r->speaker.end, 4);
@@ -165,17 +214,20 @@ static const char *type_name(enum report_type type)
     return NULL;
 }
 
-static int put_line(struct sink *s, cJSON *json, struct error *err)
+static int put_line(const struct sink *s, cJSON *json, struct error *err)
 {
-    struct text *t = s->own;
+    const struct text *t = s->own;
     char *line = cJSON_PrintUnformatted(json);
+    size_t n = line ? strlen(line) : 0;
+    int status;
 
     cJSON_Delete(json);
     if (!line)
-        return fail(err, "%s: out of memory", s->target);
-    fprintf(t->file, "%s\n", line);
+        return fail(err, "%s: out of memory", t->name);
+    line[n++] = '\n'; // in the place of the ending 0
+    status = put_text(s, line, n, err);
     free(line);
-    return check_written(s, err);
+    return status;
 }
 
 static cJSON *typed(const char *type)
@@ -212,5 +264,5 @@ static int jsonl_take(struct sink *s, const struct report *r, struct error *err)
     return put_line(s, json, err);
 }
 
-const struct sink_kind sink_rttm = {"rttm", text_open, rttm_take, text_close};
-const struct sink_kind sink_jsonl = {"jsonl", text_open, jsonl_take, text_close};
+const struct sink_kind sink_rttm = {"rttm", 1, text_open, rttm_take, text_close};
+const struct sink_kind sink_jsonl = {"jsonl", 1, text_open, jsonl_take, text_close};

@@ -1,226 +1,218 @@
 // SPDX-License-Identifier: MIT
-/* sink_osc.c - OSC to one receiver, over UDP or TCP, by liblo.
+/* sink_osc.c - OSC to one receiver, over UDP or TCP; liblo makes the packets.
  *
- * What happened in a block and its numbers go out as one bundle, time-tagged
- * with the capture of the block's first sample; should it pass 1400 bytes (an
- * Ethernet frame less headers), in several with the same tag. liblo resolves
- * and connects inside its first send, on this thread. */
+ *   /antiphon/hello          s i i    version, sample rate, block length in ms
+ *   /antiphon/activity       i f...   block number, a probability a speaker
+ *   /antiphon/speaker/on     i s f    id, name, start in stream seconds
+ *   /antiphon/speaker/off    i s f f  id, name, start, end
+ *   /antiphon/speaker/new    i s      first appearance
+ *   /antiphon/speaker/merge  i i      the second id was the first all along
+ *   /antiphon/overlap        i        how many speak at once
+ *   /antiphon/level          f        dBFS
+ *   /antiphon/status         f i i f  stream seconds, dropped samples, overruns, load
+ *
+ * What happened in a block waits for its numbers: one bundle a block, time-tagged
+ * with the capture of the block's first sample; should it reach 1400 bytes (what
+ * an Ethernet frame surely holds), several with the same tag. Hello goes alone. */
 #include "stream/sink.h"
+
+#include "stream/osc_link.h"
+#include "stream/utf8.h"
 
 #include <lo/lo.h>
 #include <math.h>
-#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 
-enum { BUNDLE_BYTES = 1400, RETRY_SECONDS = 3 };
+enum { BUNDLE_LIMIT = 1400, MAX_PENDING = 256 };
 
 #define BASE "/antiphon"
 
 struct osc {
-    lo_address address; // NULL until resolved
-    lo_bundle bundle;   // what waits for its block
-    double retry_at;    // stream seconds before which nothing is tried
+    struct osc_link link;
     int rate_hz, block_ms;
-    double wall;        // of stream time 0
+    double wall;                           // of stream time 0
+    int n_pending;
+    struct report pending[MAX_PENDING];    // of speakers, for the block to come
+    lo_bundle bundle;                      // in the making
 };
-
-/* Turns host:port and udp://, tcp:// forms into liblo's URL. */
-static int make_url(char *url, size_t size, const char *target, struct error *err)
-{
-    const char *rest = strstr(target, "://");
-    const char *scheme = !strncmp(target, "osc.", 4) ? target + 4 : target;
-    const char *protocol = rest && !strncmp(scheme, "tcp", 3) ? "tcp" : "udp";
-    char host[256];
-    const char *colon;
-    char *end;
-    long port;
-    size_t n;
-
-    if (rest && strncmp(scheme, "tcp", 3) && strncmp(scheme, "udp", 3))
-        return fail(err, "--osc %s: expected osc.udp://HOST:PORT/, osc.tcp://HOST:PORT/ or "
-                         "HOST:PORT", target);
-    rest = rest ? rest + 3 : target;
-    colon = strrchr(rest, ':');
-    n = colon ? (size_t)(colon - rest) : 0;
-    port = colon ? strtol(colon + 1, &end, 10) : 0;
-    if (!colon || n == 0 || n >= sizeof(host) || port < 1 || port > 65535 ||
-        (*end && strcmp(end, "/")))
-        return fail(err, "--osc %s: expected a host and a port from 1 to 65535, as in "
-                         "127.0.0.1:9000", target);
-    memcpy(host, rest, n);
-    host[n] = 0;
-    snprintf(url, size, "osc.%s://%s:%ld/", protocol, host, port);
-    return 0;
-}
 
 static int osc_open(struct sink *s, struct error *err)
 {
-    char url[512];
+    struct osc *o = calloc(1, sizeof(*o));
 
-    if (make_url(url, sizeof(url), s->target, err))
+    if (!o)
+        return fail(err, "out of memory");
+    if (osc_link_parse(&o->link, s->target, s->stop_fd, err)) {
+        free(o);
         return -1;
-    snprintf(s->target, sizeof(s->target), "%s", url);
-    s->own = calloc(1, sizeof(struct osc));
-    return s->own ? 0 : fail(err, "out of memory");
-}
-
-/* Looks the host up; liblo would do it silently. */
-static int resolve(struct sink *s, struct error *err)
-{
-    struct osc *o = s->own;
-    char *host = lo_url_get_hostname(s->target), *port = lo_url_get_port(s->target);
-    struct addrinfo hints = {.ai_family = AF_INET, .ai_socktype = SOCK_DGRAM}, *found = NULL;
-    int status = host && port ? getaddrinfo(host, port, &hints, &found) : EAI_NONAME;
-
-    if (status == 0) {
-        o->address = lo_address_new_from_url(s->target);
-        if (o->address && lo_address_get_protocol(o->address) == LO_TCP)
-            lo_address_set_tcp_nodelay(o->address, 1);
     }
-    if (found)
-        freeaddrinfo(found);
-    free(host);
-    free(port);
-    if (o->address)
-        return 0;
-    return fail(err, "%s: cannot be resolved (%s); trying again every %d s", s->target,
-                gai_strerror(status), RETRY_SECONDS);
+    osc_link_url(&o->link, s->target, sizeof(s->target));
+    s->own = o;
+    return 0;
 }
 
+/* OSC's 32.32 bits since 1900. Times that cannot be are sent as "at once". */
 static lo_timetag time_tag(double wall)
 {
+    const double since_1900 = 2208988800.0; // of 1970
     double seconds = floor(wall);
 
-    return (lo_timetag){(uint32_t)(seconds + 2208988800.0), // 1900 to 1970
+    if (!(wall > 0.0 && wall + since_1900 < 4294967296.0))
+        return LO_TT_IMMEDIATE;
+    return (lo_timetag){(uint32_t)(seconds + since_1900),
                         (uint32_t)((wall - seconds) * 4294967296.0)};
 }
 
-/* Sends what is in the bundle, and empties it. 1 with err if it did not go. */
-static int flush_bundle(struct sink *s, double time, struct error *err)
+/* Sends the bundle and empties it. */
+static int flush_bundle(struct osc *o, struct error *err)
 {
-    struct osc *o = s->own;
+    char bytes[BUNDLE_LIMIT];
+    size_t n = 0;
     int status = 0;
 
     if (!o->bundle)
         return 0;
-    if (time >= o->retry_at) {
-        status = o->address ? 0 : resolve(s, err) ? 1 : 0;
-        if (status == 0 && lo_send_bundle(o->address, o->bundle) < 0) {
-            fail(err, "%s: %s; trying again every %d s", s->target,
-                 lo_address_errstr(o->address), RETRY_SECONDS);
-            status = 1;
-        }
-        if (status) {
-            o->retry_at = time + RETRY_SECONDS;
-            if (o->address) // a broken TCP connection is made anew
-                lo_address_free(o->address);
-            o->address = NULL;
-        }
+    if (lo_bundle_length(o->bundle) < sizeof(bytes)) { // else add() was wrong
+        lo_bundle_serialise(o->bundle, bytes, &n);
+        status = osc_link_send(&o->link, bytes, n, err);
     }
     lo_bundle_free_recursive(o->bundle);
     o->bundle = NULL;
     return status;
 }
 
-/* Adds a message, sending first what would make the bundle too long. */
-static int add(struct sink *s, double wall, double time, const char *path, lo_message message,
-               struct error *err)
+/* Adds a message to the bundle, sending first what would make it too long. No
+ * single message does: the longest, activity of 128 speakers, has 672 bytes. */
+static int add(struct osc *o, double wall, const char *path, lo_message m, struct error *err)
 {
-    struct osc *o = s->own;
     int status = 0;
 
+    if (!m)
+        return 0;
     if (o->bundle &&
-        lo_bundle_length(o->bundle) + lo_message_length(message, path) + 4 > BUNDLE_BYTES)
-        status = flush_bundle(s, time, err);
+        lo_bundle_length(o->bundle) + 4 + lo_message_length(m, path) >= BUNDLE_LIMIT)
+        status = flush_bundle(o, err);
     if (!o->bundle)
         o->bundle = lo_bundle_new(time_tag(wall));
-    lo_bundle_add_message(o->bundle, path, message);
+    if (!o->bundle || lo_bundle_add_message(o->bundle, path, m))
+        lo_message_free(m); // out of memory: this one is lost
     return status;
 }
 
-static int add_hello(struct sink *s, double wall, double time, struct error *err)
+static float sane(double x) // no NaN, no infinity
 {
-    struct osc *o = s->own;
-    lo_message m = lo_message_new();
-
-    lo_message_add(m, "sii", ANTIPHON_VERSION, o->rate_hz, o->block_ms);
-    return add(s, wall, time, BASE "/hello", m, err);
+    return isfinite(x) ? (float)x : 0.0f;
 }
 
-/* Messages of one speaker wait for their block: its tag is not known before. */
-static lo_message speaker_message(const char **path, const struct report *r)
+static int add_speaker(struct osc *o, double wall, const struct report *r, struct error *err)
+{
+    lo_message m = lo_message_new();
+    const char *path = BASE "/speaker/merge";
+    char name[REPORT_NAME_BYTES];
+    int id = r->speaker.id;
+
+    if (!m)
+        return 0;
+    utf8_copy(name, sizeof(name), r->speaker.name);
+    if (r->type == REPORT_SPEAKER_NEW) {
+        path = BASE "/speaker/new";
+        lo_message_add(m, "is", id, name);
+    } else if (r->type == REPORT_SPEAKER_ON) {
+        path = BASE "/speaker/on";
+        lo_message_add(m, "isf", id, name, sane(r->speaker.start));
+    } else if (r->type == REPORT_SPEAKER_OFF) {
+        path = BASE "/speaker/off";
+        lo_message_add(m, "isff", id, name, sane(r->speaker.start), sane(r->speaker.end));
+    } else {
+        lo_message_add(m, "ii", id, r->speaker.merged_id);
+    }
+    return add(o, wall, path, m, err);
+}
+
+/* All that waits, with the tag of its block. */
+static int add_pending(struct osc *o, double wall, struct error *err)
+{
+    int status = 0;
+
+    for (int i = 0; i < o->n_pending; i++)
+        status |= add_speaker(o, wall, &o->pending[i], err);
+    o->n_pending = 0;
+    return status;
+}
+
+static int32_t clamp_int32(int64_t x)
+{
+    return x > INT32_MAX ? INT32_MAX : (int32_t)x;
+}
+
+/* A message of one number, or of none if there is no memory. */
+static lo_message one_number(char type, double x)
 {
     lo_message m = lo_message_new();
 
-    switch (r->type) {
-    case REPORT_SPEAKER_NEW:
-        *path = BASE "/speaker/new";
-        lo_message_add(m, "is", r->speaker.id, r->speaker.name);
-        break;
-    case REPORT_SPEAKER_ON:
-        *path = BASE "/speaker/on";
-        lo_message_add(m, "isf", r->speaker.id, r->speaker.name, r->speaker.start);
-        break;
-    case REPORT_SPEAKER_OFF:
-        *path = BASE "/speaker/off";
-        lo_message_add(m, "isff", r->speaker.id, r->speaker.name, r->speaker.start,
-                       r->speaker.end);
-        break;
-    default:
-        *path = BASE "/speaker/merge";
-        lo_message_add(m, "ii", r->speaker.id, r->speaker.merged_id);
-        break;
-    }
+    if (m && type == 'i')
+        lo_message_add_int32(m, (int32_t)x);
+    else if (m)
+        lo_message_add_float(m, sane(x));
     return m;
 }
 
-static int add_block(struct sink *s, const struct report *r, struct error *err)
+static int add_block(struct osc *o, const struct report_block *b, struct error *err)
 {
-    const struct report_block *b = &r->block;
-    lo_message activity = lo_message_new(), overlap = lo_message_new(), level = lo_message_new();
-    lo_message status = lo_message_new();
-    int bad = 0;
+    lo_message activity = one_number('i', clamp_int32(b->number)), status = lo_message_new();
+    int told = add_pending(o, b->wall, err);
 
-    lo_message_add_int32(activity, (int32_t)b->number);
-    for (int i = 0; i < b->n_speakers; i++)
-        lo_message_add_float(activity, b->activity[i]);
-    lo_message_add_int32(overlap, b->overlap);
-    lo_message_add_float(level, b->level_dbfs);
-    lo_message_add(status, "fiif", b->end, (int32_t)b->dropped_samples, b->overruns, b->load);
-    bad |= add(s, b->wall, r->time, BASE "/activity", activity, err);
-    bad |= add(s, b->wall, r->time, BASE "/overlap", overlap, err);
-    bad |= add(s, b->wall, r->time, BASE "/level", level, err);
-    bad |= add(s, b->wall, r->time, BASE "/status", status, err);
-    bad |= flush_bundle(s, r->time, err);
-    return bad;
+    for (int i = 0; activity && i < b->n_speakers && i < REPORT_MAX_SPEAKERS; i++)
+        lo_message_add_float(activity, sane(b->activity[i]));
+    if (status)
+        lo_message_add(status, "fiif", sane(b->end), clamp_int32(b->dropped_samples),
+                       b->overruns, sane(b->load));
+    told |= add(o, b->wall, BASE "/activity", activity, err);
+    told |= add(o, b->wall, BASE "/overlap", one_number('i', b->overlap), err);
+    told |= add(o, b->wall, BASE "/level", one_number('f', b->level_dbfs), err);
+    told |= add(o, b->wall, BASE "/status", status, err);
+    return told | flush_bundle(o, err);
+}
+
+static int send_hello(struct osc *o, double time, struct error *err)
+{
+    lo_message m = lo_message_new();
+    int status;
+
+    if (m)
+        lo_message_add(m, "sii", ANTIPHON_VERSION, o->rate_hz, o->block_ms);
+    status = add(o, o->wall + time, BASE "/hello", m, err);
+    return status | flush_bundle(o, err);
 }
 
 static int osc_take(struct sink *s, const struct report *r, struct error *err)
 {
     struct osc *o = s->own;
-    const char *path;
-    lo_message m;
+    int told = 0;
 
     switch (r->type) {
     case REPORT_START:
         o->rate_hz = r->start.rate_hz;
         o->block_ms = r->start.block_ms;
         o->wall = r->start.wall;
-        return add_hello(s, o->wall, 0.0, err) | flush_bundle(s, 0.0, err);
-    case REPORT_HELLO:
-        return add_hello(s, o->wall + r->time, r->time, err) | flush_bundle(s, r->time, err);
+        return send_hello(o, 0.0, err);
+    case REPORT_HELLO: return send_hello(o, r->time, err);
     case REPORT_SPEAKER_NEW:
     case REPORT_SPEAKER_ON:
     case REPORT_SPEAKER_OFF:
     case REPORT_SPEAKER_MERGE:
-        m = speaker_message(&path, r);
-        return add(s, r->speaker.wall, r->time, path, m, err);
-    case REPORT_BLOCK: return add_block(s, r, err);
-    case REPORT_END: return flush_bundle(s, r->time, err);
-    case REPORT_SPEAKER_NAME:
+        if (o->n_pending == MAX_PENDING) // more than a block can bring: part of it goes ahead
+            told = add_pending(o, r->speaker.wall, err) | flush_bundle(o, err);
+        o->pending[o->n_pending++] = *r;
+        return told;
+    case REPORT_BLOCK: return add_block(o, &r->block, err);
+    case REPORT_END: // turns that were open to the last; their block has gone already
+        if (o->n_pending)
+            told = add_pending(o, o->pending[o->n_pending - 1].speaker.wall, err);
+        return told | flush_bundle(o, err);
+    case REPORT_SPEAKER_NAME: // the next event of the speaker has the name
     case REPORT_RESET: break;
     }
     return 0;
@@ -235,11 +227,10 @@ static int osc_close(struct sink *s, struct error *err)
         return 0;
     if (o->bundle)
         lo_bundle_free_recursive(o->bundle);
-    if (o->address)
-        lo_address_free(o->address);
+    osc_link_close(&o->link);
     free(o);
     s->own = NULL;
     return 0;
 }
 
-const struct sink_kind sink_osc = {"osc", osc_open, osc_take, osc_close};
+const struct sink_kind sink_osc = {"osc", 0, osc_open, osc_take, osc_close};

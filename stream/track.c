@@ -58,7 +58,7 @@ void tracker_finish(struct tracker *t, int64_t end, const struct track_output *o
 {
     struct decode_event events[POWERSET_MAX_SPEAKERS];
 
-    tell_events(t, events, decoder_finish(&t->decoder, events, end), end, out);
+    tell_events(t, events, decoder_finish(&t->decoder, events), end, out);
 }
 
 void tracker_reset(struct tracker *t, int64_t end, const struct track_output *out)

@@ -54,7 +54,7 @@ head -c 30000 "$golden/wavlm_pruned_tiny/model.safetensors" >"$dir/cut.safetenso
 refused 1 'is no model file' "$antiphon" info "$dir/foreign"
 refused 1 'is empty' "$antiphon" info "$dir/empty"
 refused 1 'No such file' "$antiphon" info "$dir/absent"
-refused 1 'cut short' "$antiphon" info "$dir/cut.pt"
+refused 1 'is not a whole zip' "$antiphon" info "$dir/cut.pt"
 refused 1 'conv_layers.3.conv.weight' "$antiphon" info "$dir/cut.safetensors"
 refused 1 'is a folder' "$antiphon" info "$dir"
 refused 1 'no config' "$antiphon" info "$golden/wavlm_pruned_tiny/model.safetensors"

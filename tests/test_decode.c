@@ -66,6 +66,10 @@ static const struct {
     {"####", {0.5f, 0.5f, 0, 0.06}, "on:0@0 off:4@4 "},
     {"###.", {0.5f, 0.5f, 0, 0.06}, "on:0@0 off:3@4 "},
     {"..##", {0.5f, 0.5f, 0.06, 0}, ""},
+    {".##.#....", {0.5f, 0.5f, 0.08, 0.06}, "on:1@4 off:5@7 "},
+    {".##..#...", {0.5f, 0.5f, 0.08, 0.04}, ""},
+    {".#+#++#...", {0.5f, 0.4f, 0.08, 0.04}, "on:1@4 off:7@8 "},
+    {".#.+.#...", {0.5f, 0.4f, 0, 0.06}, "on:1@1 off:2@4 on:5@5 off:6@8 "},
 };
 
 static void test_decoder_tables(void **state)
@@ -82,7 +86,7 @@ static void test_decoder_tables(void **state)
         for (int f = 0; f <= n; f++) {
             char c = f < n ? tables[i].frames[f] : 0;
             float p = c == '#' ? 0.9f : c == '+' ? 0.45f : 0.1f;
-            int events = f < n ? decoder_frame(&d, e, &p, f) : decoder_finish(&d, e, n);
+            int events = f < n ? decoder_frame(&d, e, &p, f) : decoder_finish(&d, e);
             if (events)
                 at += (size_t)snprintf(told + at, sizeof(told) - at, "%s:%d@%d ",
                                        e[0].on ? "on" : "off",
@@ -92,6 +96,103 @@ static void test_decoder_tables(void **state)
             check_fail("%s: told \"%s\", expected \"%s\"", tables[i].frames, told,
                        tables[i].told);
     }
+}
+
+/* The same in hindsight, on the whole recording: active frames by hysteresis,
+ * then short gaps closed, then short turns dropped. Returns the number of turns. */
+static int turns_in_hindsight(int64_t (*turns)[2], const float *prob, int T, int n_speakers,
+                              const struct decoder *d)
+{
+    int n = 0, active = 0;
+
+    for (int t = 0; t < T; t++) {
+        float p = prob[t * n_speakers];
+        active = active ? p >= d->offset : p > d->onset;
+        if (!active)
+            continue;
+        if (n && (turns[n - 1][1] == t || t - turns[n - 1][1] < d->min_off)) {
+            turns[n - 1][1] = t + 1;
+        } else {
+            turns[n][0] = t;
+            turns[n++][1] = t + 1;
+        }
+    }
+    int kept = 0;
+    for (int i = 0; i < n; i++) {
+        if (turns[i][1] - turns[i][0] >= d->min_on) {
+            turns[kept][0] = turns[i][0];
+            turns[kept++][1] = turns[i][1];
+        }
+    }
+    return kept;
+}
+
+enum { HINDSIGHT_FRAMES = 2000 };
+
+static void check_hindsight(const float *prob, const struct decode_settings *s)
+{
+    static int64_t turns[HINDSIGHT_FRAMES][2];
+    struct decode_event events[POWERSET_MAX_SPEAKERS];
+    struct decoder d;
+    int next[3] = {0}, started[3] = {0}, n[3];
+
+    decoder_init(&d, s, 3);
+    for (int k = 0; k < 3; k++) {
+        n[k] = turns_in_hindsight(turns, prob + k, HINDSIGHT_FRAMES, 3, &d);
+        decoder_init(&d, s, 3);
+        for (int t = 0; t <= HINDSIGHT_FRAMES; t++) {
+            int told = t < HINDSIGHT_FRAMES ? decoder_frame(&d, events, prob + 3 * t, t)
+                                            : decoder_finish(&d, events);
+            for (int i = 0; i < told; i++) {
+                if (events[i].speaker != k)
+                    continue;
+                assert_true(next[k] < n[k]);
+                assert_int_equal(events[i].start, turns[next[k]][0]);
+                assert_int_equal(events[i].on, !started[k]);
+                if (!events[i].on)
+                    assert_int_equal(events[i].end, turns[next[k]++][1]);
+                started[k] = events[i].on;
+            }
+        }
+        assert_int_equal(next[k], n[k]);
+    }
+}
+
+static void test_causal_is_hindsight(void **state)
+{
+    (void)state;
+    static float prob[HINDSIGHT_FRAMES * 3];
+    struct random rng;
+
+    random_init(&rng, check_seed());
+    for (int trial = 0; trial < 60; trial++) {
+        struct decode_settings s = {0.6f, 0.4f, 0.02 * (double)(random_bits(&rng) % 9),
+                                    0.02 * (double)(random_bits(&rng) % 9)};
+        for (int i = 0; i < HINDSIGHT_FRAMES * 3; i++)
+            prob[i] = i < 3 ? 0.5f : 0.7f * prob[i - 3] + 0.3f * random_uniform(&rng);
+        for (int i = 0; i < 20; i++)
+            prob[random_bits(&rng) % (HINDSIGHT_FRAMES * 3)] = NAN;
+        for (int i = 0; i < HINDSIGHT_FRAMES * 3; i++)
+            prob[i] = isnan(prob[i]) && i % 2 ? 0.4f : prob[i]; // and values right on the edge
+        check_hindsight(prob, &s);
+    }
+}
+
+static void test_threshold_keeps_its_distance(void **state)
+{
+    (void)state;
+    struct decode_settings s = {0.6f, 0.4f, 0, 0};
+    struct decoder d;
+
+    decoder_init(&d, &s, 1);
+    decoder_set_onset(&d, 0.8f);
+    assert_true(fabsf(d.offset - 0.6f) < 1e-6f);
+    decoder_set_onset(&d, 0.1f);
+    assert_true(d.onset == 0.1f && d.offset > 0.0f && d.offset <= 0.1f);
+    decoder_set_onset(&d, 0.001f);
+    assert_true(d.offset > 0.0f && d.offset <= 0.001f);
+    decoder_set_onset(&d, 0.6f); // low values have not eaten the distance
+    assert_true(fabsf(d.offset - 0.4f) < 1e-6f);
 }
 
 struct log {
@@ -192,7 +293,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_powerset_order),     cmocka_unit_test(test_powerset_golden),
         cmocka_unit_test(test_decoder_tables),     cmocka_unit_test(test_cuts_do_not_matter),
-        cmocka_unit_test(test_tracker),
+        cmocka_unit_test(test_tracker),            cmocka_unit_test(test_causal_is_hindsight),
+        cmocka_unit_test(test_threshold_keeps_its_distance),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

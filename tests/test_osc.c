@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
-/* test_osc.c - what receivers get over UDP and TCP, receivers that are not
- * there, and what they may ask for. */
+/* test_osc.c - what receivers get over UDP and TCP, and receivers that are not there. */
 #include "check.h"
 
-#include "stream/control.h"
+#include "stream/osc_link.h"
 #include "stream/sink.h"
 
 #include <arpa/inet.h>
@@ -221,7 +220,7 @@ static void test_bundles(void **state)
     sinks_push(&s, &r);
     do {
         n = recv(fd, bytes, sizeof(bytes), 0);
-        assert_true(is_bundle(bytes, n) && n <= 1400);
+        assert_true(is_bundle(bytes, n) && n < 1400);
         if (packets++ == 0)
             memcpy(tag, bytes + 8, 8);
         assert_memory_equal(bytes + 8, tag, 8);
@@ -243,7 +242,7 @@ static void test_receivers_in_trouble(void **state)
     struct error err, trouble;
     struct report r = start_report();
     char url[64];
-    int told = 0, unresolved = 0;
+    int told[5] = {0};
 
     assert_true(deaf >= 0 && bind(deaf, (struct sockaddr *)&at, sizeof(at)) == 0 &&
                 listen(deaf, 1) == 0);
@@ -267,114 +266,151 @@ static void test_receivers_in_trouble(void **state)
     assert_true(slowest < 1.0 && now() - begin < 10.0);
     for (int i = 0; i < 200; i++) {
         while (sinks_next_trouble(&s, &trouble)) {
-            told++;
-            unresolved += strstr(trouble.text, "no-such-host.invalid") != NULL;
+            told[0] += strstr(trouble.text, url) && strstr(trouble.text, "too long");
+            told[1] += strstr(trouble.text, "osc.tcp://127.0.0.1:9/: Connection refused") != NULL;
+            told[2] += strstr(trouble.text, "osc.udp://127.0.0.1:9/: nobody listens") != NULL;
+            told[3] += strstr(trouble.text, "no-such-host.invalid:9000/: the host") != NULL;
+            told[4] += strchr(trouble.text, '\n') != NULL;
         }
         nap();
     }
-    assert_int_equal(unresolved, 1);
-    assert_true(told >= 2 && told <= 3);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(told[i], 1);
+    assert_int_equal(told[4], 0);
     assert_true(atomic_load(&s.list[0]->dropped) > 0);
     begin = now();
     assert_int_equal(sinks_close(&s, &err), 0);
-    assert_true(now() - begin < 6.0);
+    assert_true(now() - begin < 3.0); // a second for all of them, and what a look-up takes
     close(deaf);
 }
 
-static int next_command(struct control *c, struct control_command *command)
-{
-    for (int i = 0; i < 200; i++) {
-        if (control_next(c, command))
-            return 1;
-        nap();
-    }
-    return 0;
-}
-
-static void test_control(void **state)
+/* Nobody listens at first. Who comes later gets what comes later: over UDP at once,
+ * over TCP when the way is next tried. */
+static void test_late_receivers(void **state)
 {
     (void)state;
-    struct control *c;
-    struct control_command command;
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    const struct timeval wait = {10, 0};
+    struct sinks s = {0};
     struct error err;
-    char text[16];
-    int port, fd = udp_socket(&port);
+    struct report r = start_report();
+    unsigned char bytes[2000];
+    char url[64];
+    int port, tcp_port, udp = udp_socket(&port), tcp = socket(AF_INET, SOCK_STREAM, 0), taken;
+    socklen_t size = sizeof(at);
 
-    close(fd);
-    if (control_open(&c, port, &err))
-        check_fail("%s", err.text);
-    snprintf(text, sizeof(text), "%d", port);
-    lo_address a = lo_address_new("127.0.0.1", text);
-
-    lo_send(a, "/antiphon/name", "is", 2, "Ada\n\x01L\xc3\xb6w");
-    assert_true(next_command(c, &command));
-    assert_int_equal(command.type, CONTROL_NAME);
-    assert_int_equal(command.id, 2);
-    assert_string_equal(command.name, "Ada  L\xc3\xb6w");
-    lo_send(a, "/antiphon/reset", "");
-    assert_true(next_command(c, &command) && command.type == CONTROL_RESET);
-    lo_send(a, "/antiphon/threshold", "f", 0.7);
-    assert_true(next_command(c, &command) && command.type == CONTROL_THRESHOLD);
-    assert_true(fabsf(command.value - 0.7f) < 1e-6f);
-    lo_send(a, "/antiphon/ping", "");
-    assert_true(next_command(c, &command) && command.type == CONTROL_PING);
-
-    lo_send(a, "/antiphon/name", "si", "Ada", 2);
-    lo_send(a, "/antiphon/threshold", "f", 1.5);
-    lo_send(a, "/antiphon/threshold", "i", 1);
-    lo_send(a, "/antiphon/nothing", "");
-    for (int i = 0; i < 200 && control_ignored(c) < 4; i++)
+    close(udp);
+    assert_true(bind(tcp, (struct sockaddr *)&at, sizeof(at)) == 0); // but it does not listen
+    getsockname(tcp, (struct sockaddr *)&at, &size);
+    tcp_port = ntohs(at.sin_port);
+    snprintf(url, sizeof(url), "127.0.0.1:%d", port);
+    assert_int_equal(sinks_add(&s, &sink_osc, url, &err), 0);
+    snprintf(url, sizeof(url), "tcp://127.0.0.1:%d", tcp_port);
+    assert_int_equal(sinks_add(&s, &sink_osc, url, &err), 0);
+    assert_int_equal(sinks_start(&s, &err), 0);
+    sinks_push(&s, &r);
+    for (int n = 0, i = 0; n < 2; i++) {
+        assert_true(i < 400);
+        n += sinks_next_trouble(&s, &err);
         nap();
-    assert_int_equal(control_ignored(c), 4);
-    assert_int_equal(control_next(c, &command), 0);
+        r = block_report(i, 1);
+        sinks_push(&s, &r);
+    }
 
-    struct control *second;
-    assert_int_equal(control_open(&second, port, &err), -1);
-    assert_non_null(strstr(err.text, "in use"));
-    assert_int_equal(control_open(&second, 0, &err), -1);
-    lo_address_free(a);
-    control_close(&c);
+    at.sin_port = htons((uint16_t)port);
+    udp = socket(AF_INET, SOCK_DGRAM, 0);
+    setsockopt(udp, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait));
+    assert_true(bind(udp, (struct sockaddr *)&at, sizeof(at)) == 0 && listen(tcp, 1) == 0);
+    setsockopt(tcp, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait));
+    for (int i = 0; i < 900; i++) { // 4.5 s of blocks: longer than the pause between two tries
+        r = block_report(i, 1);
+        sinks_push(&s, &r);
+        nap();
+    }
+    assert_true(is_bundle(bytes, recv(udp, bytes, sizeof(bytes), 0)));
+    taken = accept(tcp, NULL, NULL);
+    assert_true(taken >= 0 && recv(taken, bytes, 20, MSG_WAITALL) == 20);
+    assert_true(bytes[0] == 0 && bytes[1] == 0 && bytes[2] < 6); // a length below 1400
+    assert_true(is_bundle(bytes + 4, 17));
+    assert_int_equal(sinks_next_trouble(&s, &err), 0); // neither is told of again
+    assert_int_equal(sinks_close(&s, &err), 0);
+    close(taken);
+    close(tcp);
+    close(udp);
 }
 
-/* Datagrams of garbage do not hurt, and what follows is still heard. */
-static void test_garbage(void **state)
+static void test_urls(void **state)
 {
     (void)state;
-    struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    struct control *c;
-    struct control_command command;
-    struct random rng;
-    struct error err;
-    char bytes[256], text[16];
-    int port, fd = udp_socket(&port);
+    static const struct {
+        const char *target, *url; // NULL: refused
+    } table[] = {
+        {"host:9000", "osc.udp://host:9000/"},
+        {"osc.udp://host:1/", "osc.udp://host:1/"},
+        {"udp://host:65535", "osc.udp://host:65535/"},
+        {"tcp://10.0.0.7:80/", "osc.tcp://10.0.0.7:80/"},
+        {"osc.tcp://[::1]:9000", "osc.tcp://[::1]:9000/"},
+        {"[fe80::1%lo]:9000", "osc.udp://[fe80::1%lo]:9000/"},
+        {"::1:9000", NULL},
+        {"host:9000/path", NULL},
+        {"host:", NULL},
+        {"host", NULL},
+        {"", NULL},
+        {":", NULL},
+        {"[]:9000", NULL},
+        {"host:+90", NULL},
+        {"host:99999999999999999999", NULL},
+        {"a/b:9000", NULL},
+        {"osc.http://host:80/", NULL},
+    };
 
-    close(fd);
-    random_init(&rng, check_seed());
-    assert_int_equal(control_open(&c, port, &err), 0);
-    fd = socket(AF_INET, SOCK_DGRAM, 0);
-    to.sin_port = htons((uint16_t)port);
-    for (int i = 0; i < 500; i++) {
-        size_t n = random_bits(&rng) % sizeof(bytes);
-        for (size_t k = 0; k < n; k++)
-            bytes[k] = (char)random_bits(&rng);
-        if (i % 2 && n > 20)
-            memcpy(bytes, i % 4 == 1 ? "/antiphon/name\0\0,is" : "#bundle\0", i % 4 == 1 ? 20 : 8);
-        sendto(fd, bytes, n, 0, (struct sockaddr *)&to, sizeof(to));
-        if (i % 50 == 0)
-            nap();
+    for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++) {
+        struct osc_link l;
+        struct error err = {""};
+        char url[300] = "";
+        int status = osc_link_parse(&l, table[i].target, -1, &err);
+
+        if (status == 0)
+            osc_link_url(&l, url, sizeof(url));
+        if ((status == 0) != (table[i].url != NULL) || (table[i].url && strcmp(url, table[i].url)) ||
+            (status && !strstr(err.text, "--osc ")))
+            check_fail("%s: \"%s\" \"%s\"", table[i].target, url, err.text);
     }
-    nap();
-    while (control_next(c, &command))
-        ;
-    snprintf(text, sizeof(text), "%d", port);
-    lo_address a = lo_address_new("127.0.0.1", text);
-    lo_send(a, "/antiphon/ping", "");
-    do
-        assert_true(next_command(c, &command));
-    while (command.type != CONTROL_PING);
-    lo_address_free(a);
+}
+
+/* What a reset ends belongs to the block before; the bundle has the next one's tag. */
+static void test_after_reset(void **state)
+{
+    (void)state;
+    static const unsigned char tag[] = {0xe8, 0xfe, 0x6f, 0x84, 0, 0, 0, 0}; // 1700000004
+    struct sinks s = {0};
+    struct error err;
+    struct report r;
+    unsigned char bytes[2000];
+    char url[64];
+    int port, fd = udp_socket(&port);
+    ssize_t n;
+
+    snprintf(url, sizeof(url), "127.0.0.1:%d", port);
+    assert_int_equal(sinks_add(&s, &sink_osc, url, &err), 0);
+    assert_int_equal(sinks_start(&s, &err), 0);
+    r = speaker_report(REPORT_SPEAKER_OFF, 1, 1700000003.0);
+    sinks_push(&s, &r);
+    r = (struct report){.type = REPORT_RESET};
+    sinks_push(&s, &r);
+    r = (struct report){.type = REPORT_HELLO};
+    sinks_push(&s, &r);
+    r = block_report(9, 0);
+    r.block.wall = 1700000004.0;
+    sinks_push(&s, &r);
+    n = recv(fd, bytes, sizeof(bytes), 0);
+    assert_true(is_bundle(bytes, n) && memmem(bytes, (size_t)n, "/antiphon/hello", 15) &&
+                !memmem(bytes, (size_t)n, "/antiphon/speaker", 17));
+    n = recv(fd, bytes, sizeof(bytes), 0);
+    assert_true(is_bundle(bytes, n) && memmem(bytes, (size_t)n, "/antiphon/speaker/off", 21));
+    assert_memory_equal(bytes + 8, tag, sizeof(tag));
+    assert_int_equal(sinks_close(&s, &err), 0);
     close(fd);
-    control_close(&c);
 }
 
 int main(void)
@@ -382,7 +418,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_udp),     cmocka_unit_test(test_tcp),
         cmocka_unit_test(test_bundles), cmocka_unit_test(test_receivers_in_trouble),
-        cmocka_unit_test(test_control), cmocka_unit_test(test_garbage),
+        cmocka_unit_test(test_late_receivers), cmocka_unit_test(test_urls),
+        cmocka_unit_test(test_after_reset),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,8 +4,12 @@
 
 #include "stream/scene.h"
 #include "stream/sink.h"
+#include "stream/utf8.h"
 
 #include <cjson/cJSON.h>
+#include <locale.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -191,6 +195,112 @@ static void test_a_full_disk(void **state)
     unlink(path);
 }
 
+/* A reader that has stopped reading: pushing does not wait, the end comes after a
+ * second, and the other output is whole. */
+static void test_a_stuck_pipe(void **state)
+{
+    (void)state;
+    struct sinks s = {0};
+    struct error err = {""}, trouble;
+    char *path = make_file(), target[64];
+    struct timespec begin, end;
+    struct report r = {.type = REPORT_BLOCK};
+    int ends[2], told = 0;
+
+    assert_int_equal(pipe(ends), 0);
+    snprintf(target, sizeof(target), "/proc/self/fd/%d", ends[1]);
+    assert_int_equal(sinks_add(&s, &sink_jsonl, target, &err), 0);
+    assert_int_equal(sinks_add(&s, &sink_rttm, path, &err), 0);
+    clock_gettime(CLOCK_MONOTONIC, &begin);
+    play(&s, &err);
+    for (int i = 0; i < 4000; i++) { // some 400 kB, for a pipe of 64
+        sinks_push(&s, &r);
+        if (i % 500 == 0)
+            nanosleep(&(struct timespec){0, 5000000}, NULL);
+    }
+    while (sinks_next_trouble(&s, &trouble))
+        told += strstr(trouble.text, "takes too long") != NULL;
+    assert_int_equal(sinks_close(&s, &err), -1);
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    assert_true(end.tv_sec - begin.tv_sec < 8);
+    assert_non_null(strstr(err.text, "nobody reads it"));
+    assert_int_equal(told, 1);
+    char *text = check_read(path);
+    assert_non_null(strstr(text, "SPEAKER"));
+    free(text);
+    close(ends[0]);
+    close(ends[1]);
+    unlink(path);
+}
+
+static void *hurry_soon(void *user)
+{
+    nanosleep(&(struct timespec){0, 200000000}, NULL);
+    sinks_hurry(user);
+    return NULL;
+}
+
+/* A recording's worker waits for a pipe, and no longer once it is to end. */
+static void test_waiting_ends_in_a_hurry(void **state)
+{
+    (void)state;
+    struct sinks s = {.wait = 1};
+    struct error err;
+    struct report r = {.type = REPORT_BLOCK};
+    char target[64];
+    pthread_t thread;
+    int ends[2];
+
+    assert_int_equal(pipe(ends), 0);
+    snprintf(target, sizeof(target), "/proc/self/fd/%d", ends[1]);
+    assert_int_equal(sinks_add(&s, &sink_jsonl, target, &err), 0);
+    assert_int_equal(sinks_start(&s, &err), 0);
+    assert_int_equal(pthread_create(&thread, NULL, hurry_soon, &s), 0);
+    for (int i = 0; i < 4000; i++)
+        sinks_push(&s, &r);
+    assert_true(atomic_load(&s.list[0]->dropped) > 1000);
+    pthread_join(thread, NULL);
+    assert_int_equal(sinks_close(&s, &err), -1);
+    close(ends[0]);
+    close(ends[1]);
+}
+
+/* Whatever bytes come in, a JSON line is UTF-8 and an RTTM line has ten fields. */
+static void test_hostile_names(void **state)
+{
+    (void)state;
+    struct sinks s = {.wait = 1};
+    struct error err;
+    struct report reports[16];
+    char *json = strdup(make_file()), *rttm = strdup(make_file());
+    int n = script(reports);
+
+    strcpy(reports[0].start.recording, "");
+    strcpy(reports[0].start.source, "a\xff\"b\\\n");
+    for (int i = 0; i < n; i++) {
+        if (reports[i].type == REPORT_SPEAKER_OFF) // two kinds of blanks, and no UTF-8
+            strcpy(reports[i].speaker.name, "A\xc2\xa0" "B\xe3\x80\x80" "C\t\x80");
+    }
+    assert_int_equal(sinks_add(&s, &sink_jsonl, json, &err), 0);
+    assert_int_equal(sinks_add(&s, &sink_rttm, rttm, &err), 0);
+    assert_int_equal(sinks_start(&s, &err), 0);
+    for (int i = 0; i < n; i++)
+        sinks_push(&s, &reports[i]);
+    assert_int_equal(sinks_close(&s, &err), 0);
+    char *text = check_read(json);
+    assert_non_null(strstr(text, "\"source\":\"a\xef\xbf\xbd\\\"b\\\\\\n\""));
+    for (const char *c = text; *c; c += utf8_character(c))
+        assert_true(utf8_character(c) > 0);
+    free(text);
+    text = check_read(rttm);
+    assert_string_equal(text, "SPEAKER _ 1 0.102 0.400 <NA> <NA> A_B_C_\xef\xbf\xbd <NA> <NA>\n");
+    free(text);
+    unlink(json);
+    unlink(rttm);
+    free(json);
+    free(rttm);
+}
+
 /* Nobody reads the tap: live, what does not fit is dropped and counted. */
 static void test_a_full_ring_drops(void **state)
 {
@@ -255,6 +365,11 @@ int main(void)
         cmocka_unit_test(test_rttm),        cmocka_unit_test(test_jsonl),
         cmocka_unit_test(test_bad_targets), cmocka_unit_test(test_a_full_disk),
         cmocka_unit_test(test_a_full_ring_drops), cmocka_unit_test(test_scene),
+        cmocka_unit_test(test_a_stuck_pipe), cmocka_unit_test(test_waiting_ends_in_a_hurry),
+        cmocka_unit_test(test_hostile_names),
     };
+
+    setlocale(LC_ALL, ""); // as the view does: a decimal comma must not get into the files
+    signal(SIGPIPE, SIG_IGN);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
