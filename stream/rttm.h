@@ -13,7 +13,8 @@
 
 #include "stream/turns.h"
 
-/* Adds the turns of an RTTM text. A duration of 0 is allowed, and no turn. */
+/* Adds the turns of an RTTM text. A duration of 0 is allowed: no time, but a
+ * boundary, which has a collar, as in md-eval. */
 int rttm_parse(struct turns *t, struct field text, struct error *err);
 
 /* Adds the stretches of a UEM text, each a turn of one speaker. */
