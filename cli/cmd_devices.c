@@ -7,13 +7,15 @@
 #include <cjson/cJSON.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static const struct usage usage = {
     "",
-    "Lists the capture devices that PortAudio finds: number, name, host API, channels and\n"
-    "rate; * marks the default. `antiphon stream --device` takes a number, a name or a part\n"
-    "of a name.\n\n"
-    "  antiphon devices",
+    "Lists the capture devices: index, name, host API, channels and own rate; * marks the\n"
+    "default. `antiphon stream --device` takes an index, a name, or a part of a name that\n"
+    "only one device has.\n\n"
+    "  antiphon devices\n"
+    "  antiphon devices --json",
 };
 
 static int print_json(const struct device_list *list, struct error *err)
@@ -41,34 +43,41 @@ static int print_json(const struct device_list *list, struct error *err)
     return 0;
 }
 
-static void print_text(const struct device_list *list)
+static void print_table(const struct device_list *list)
 {
-    if (!list->n) {
-        fputs("no capture device on this machine\n", stderr);
+    int widest = 4;
+
+    if (list->n == 0) {
+        fputs("no capture device on this machine; connect a microphone, or play a file with "
+              "`antiphon stream --input`\n", stderr);
         return;
     }
     for (int i = 0; i < list->n; i++) {
+        int width = (int)strlen(list->devices[i].name);
+        widest = width > widest ? width : widest;
+    }
+    printf("  index  %-*s  channels     rate  host API\n", widest, "name");
+    for (int i = 0; i < list->n; i++) {
         const struct device *d = &list->devices[i];
-        printf("%c %3d  %-40s  %-8s  %2d channel%s  %6.0f Hz\n", d->is_default ? '*' : ' ',
-               d->index, d->name, d->host_api, d->channels, d->channels == 1 ? " " : "s",
-               d->rate_hz);
+        printf("%c %5d  %-*s  %8d  %7.0f  %s\n", d->is_default ? '*' : ' ', d->index, widest,
+               d->name, d->channels, d->rate_hz, d->host_api);
     }
 }
 
 static int list_devices(int json, struct error *err)
 {
-    struct device_list list;
+    struct device_list list = {0};
     int status;
 
     if (device_open_library(err))
         return STATUS_FAILED;
     status = device_list(&list, err);
+    device_close_library();
     if (status == 0 && json)
         status = print_json(&list, err);
     else if (status == 0)
-        print_text(&list);
+        print_table(&list);
     device_list_release(&list);
-    device_close_library();
     return status ? STATUS_FAILED : STATUS_DONE;
 }
 

@@ -119,6 +119,7 @@ static int open_session(struct session *s, struct arguments *a, struct error *er
 
     if (check_arguments(a, &reach, err))
         return STATUS_MISUSED;
+    a->source.channel = a->channel; // the source refuses one it has not
     if (load_model(&s->loaded, a->model, NULL, &reach, err) ||
         source_open(&s->source, &a->source, err) ||
         (a->osc_port && control_open(&s->control, a->osc_port, err)))

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 const struct command commands[] = {
     {"stream", "say who is speaking, live: microphone, file or stdin", cmd_stream},
@@ -112,30 +111,11 @@ static int help(int argc, const char **argv)
     return run(c, 2, help_argv);
 }
 
-/* OpenBLAS 0.3.21 takes a processor newer than itself for an old one, and then
- * leaves its AVX-512 kernels unused. It reads this variable when it is loaded,
- * so that the program has to be started again. What a user set stands. */
-static void prefer_avx512_blas(char **argv)
-{
-#if defined(__x86_64__) && defined(__linux__)
-    __builtin_cpu_init();
-    if (getenv("OPENBLAS_CORETYPE") || !__builtin_cpu_supports("avx512f") ||
-        !__builtin_cpu_supports("avx512vl") || !__builtin_cpu_supports("avx512bw") ||
-        !__builtin_cpu_supports("avx512dq"))
-        return;
-    if (setenv("OPENBLAS_CORETYPE", "SkylakeX", 1) == 0)
-        execv("/proc/self/exe", argv); // comes back only if it fails: then it goes on slower
-#else
-    (void)argv;
-#endif
-}
-
 int main(int argc, char **argv)
 {
     const char **args = (const char **)argv + 1;
     const struct command *c;
 
-    prefer_avx512_blas(argv);
     signal(SIGPIPE, SIG_IGN);
     if (argc < 2) {
         print_commands(stderr);

@@ -1,105 +1,169 @@
 // SPDX-License-Identifier: MIT
 #include "stream/audio_file.h"
 
+#include "stream/frame.h"
+#include "stream/pcm.h"
 #include "stream/resample.h"
 
 #include <errno.h>
-#include <math.h>
+#include <fcntl.h>
+#include <sndfile.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
-SNDFILE *audio_file_open(SF_INFO *info, const char *path, struct error *err)
+enum { LOAD_TICKS = 4096 };
+
+/* libsndfile's own words for a missing file or a directory are of little help. */
+static int check_readable(const char *path, struct error *err)
 {
     struct stat st;
-    SNDFILE *f;
 
-    *info = (SF_INFO){0};
-    if (stat(path, &st)) {
-        fail(err, "%s: %s", path, strerror(errno));
-        return NULL;
-    }
-    if (S_ISDIR(st.st_mode)) {
-        fail(err, "%s: a folder, expected an audio file", path);
-        return NULL;
-    }
-    f = sf_open(path, SFM_READ, info);
-    if (!f)
-        fail(err, "%s: not an audio file that libsndfile reads (%s); convert it to WAV or FLAC",
-             path, sf_strerror(NULL));
-    else if (info->frames <= 0)
-        fail(err, "%s: the file has no audio in it", path);
-    else if (info->samplerate < 1000 || info->samplerate > 768000)
-        fail(err, "%s: a rate of %d Hz; expected 1000 to 768000", path, info->samplerate);
-    else if (info->channels < 1 || info->channels > 64)
-        fail(err, "%s: %d channels; expected 1 to 64", path, info->channels);
-    else
-        return f;
-    if (f)
-        sf_close(f);
-    return NULL;
+    if (stat(path, &st) != 0 || access(path, R_OK) != 0)
+        return fail(err, "%s: cannot be read: %s; give the path of an audio file", path,
+                    strerror(errno));
+    if (S_ISDIR(st.st_mode))
+        return fail(err, "%s: is a directory; an audio file was expected", path);
+    if (S_ISREG(st.st_mode) && st.st_size == 0)
+        return fail(err, "%s: is empty; an audio file was expected", path);
+    return 0;
 }
 
-struct growing {
+static int check_header(const SF_INFO *info, const char *path, struct error *err)
+{
+    if (info->samplerate < RESAMPLE_MIN_HZ || info->samplerate > RESAMPLE_MAX_HZ)
+        return fail(err, "%s: a sample rate of %d Hz; %d to %d Hz was expected: is the header "
+                    "right?", path, info->samplerate, RESAMPLE_MIN_HZ, RESAMPLE_MAX_HZ);
+    if (info->channels < 1 || info->channels > RESAMPLE_MAX_CHANNELS)
+        return fail(err, "%s: %d channels; 1 to %d were expected: split the file", path,
+                    info->channels, RESAMPLE_MAX_CHANNELS);
+    if (info->frames <= 0)
+        return fail(err, "%s: an audio file without audio; record it again", path);
+    return 0;
+}
+
+int audio_file_open(struct audio_file *f, const char *path, struct error *err)
+{
+    SF_INFO info = {0};
+
+    *f = (struct audio_file){0};
+    if (check_readable(path, err))
+        return -1;
+    f->handle = sf_open(path, SFM_READ, &info);
+    if (!f->handle)
+        return fail(err, "%s: not an audio file (%s); WAV, FLAC, Ogg or MP3 was expected", path,
+                    sf_strerror(NULL));
+    if (check_header(&info, path, err)) {
+        audio_file_close(f);
+        return -1;
+    }
+    f->path = strdup(path);
+    if (!f->path) {
+        audio_file_close(f);
+        return fail(err, "%s: out of memory", path);
+    }
+    f->rate_hz = info.samplerate;
+    f->channels = info.channels;
+    f->n_ticks = info.frames;
+    return 0;
+}
+
+long audio_file_next(struct audio_file *f, float *dst, size_t n_ticks, struct error *err)
+{
+    sf_count_t n = f->damage ? 0 : sf_readf_float(f->handle, dst, (sf_count_t)n_ticks);
+
+    // libsndfile tells of damage with the ticks before it, and not again.
+    if (n < (sf_count_t)n_ticks && !f->damage)
+        f->damage = sf_error(f->handle);
+    if (n > 0) {
+        f->n_read += n;
+        return (long)n;
+    }
+    if (f->damage)
+        return fail(err, "%s: damaged after %.2f s (%s); convert or record it again", f->path,
+                    (double)f->n_read / f->rate_hz, sf_error_number(f->damage));
+    if (f->n_read == 0)
+        return fail(err, "%s: an audio file without audio; record it again", f->path);
+    return 0;
+}
+
+void audio_file_close(struct audio_file *f)
+{
+    if (f->handle)
+        sf_close(f->handle);
+    free(f->path);
+    *f = (struct audio_file){0};
+}
+
+struct recording {
     float *samples;
     size_t n, room;
 };
 
-static int make_room(struct growing *g, size_t n, struct error *err)
+/* Makes room for n more samples; the length in the header is not trusted. */
+static int reserve(struct recording *rec, size_t n, struct error *err)
 {
-    if (g->n + n > g->room) {
-        size_t room = 2 * (g->n + n);
-        float *samples = realloc(g->samples, room * sizeof(float));
-        if (!samples)
-            return fail(err, "out of memory after %zu samples", g->n);
-        g->samples = samples;
-        g->room = room;
-    }
+    if (rec->room - rec->n >= n)
+        return 0;
+    size_t room = rec->room + rec->room / 2 + n;
+    float *samples = realloc(rec->samples, room * sizeof(float));
+    if (!samples)
+        return fail(err, "out of memory after %.0f s of audio; cut it into shorter files",
+                    (double)rec->n / FRAME_HZ);
+    rec->samples = samples;
+    rec->room = room;
     return 0;
 }
 
-static int read_all(struct growing *g, SNDFILE *f, struct resampler *r, float *ticks, size_t chunk,
-                    struct error *err)
+/* ticks [LOAD_TICKS, channels] is scratch. */
+static int read_all(struct recording *rec, struct audio_file *f, struct resampler *r,
+                    float *ticks, struct error *err)
 {
-    sf_count_t n;
+    long n;
 
-    while ((n = sf_readf_float(f, ticks, (sf_count_t)chunk)) > 0) {
-        for (size_t i = 0; i < (size_t)n * (size_t)r->channels; i++)
-            ticks[i] = isfinite(ticks[i]) ? ticks[i] : 0.0f;
-        if (make_room(g, resampler_room(r, (size_t)n), err))
-            return -1;
-        g->n += resampler_process(r, g->samples + g->n, ticks, (size_t)n);
+    while ((n = audio_file_next(f, ticks, LOAD_TICKS, err)) > 0) {
+        pcm_make_finite(ticks, (size_t)n * (size_t)f->channels);
+        if (reserve(rec, resampler_room(r, (size_t)n), err))
+            return fail_prefix(err, "%s: ", f->path);
+        rec->n += resampler_process(r, rec->samples + rec->n, ticks, (size_t)n);
     }
-    if (make_room(g, resampler_room(r, 0), err))
+    if (n < 0)
         return -1;
-    g->n += resampler_finish(r, g->samples + g->n);
+    if (reserve(rec, resampler_room(r, 0), err))
+        return fail_prefix(err, "%s: ", f->path);
+    rec->n += resampler_finish(r, rec->samples + rec->n);
     return 0;
 }
 
 int audio_file_read(float **samples, size_t *n, const char *path, int channel, struct error *err)
 {
-    enum { CHUNK = 4096 };
-    struct growing g = {0};
+    struct recording rec = {0};
+    struct audio_file f;
     struct resampler r = {0};
-    SF_INFO info;
-    SNDFILE *f = audio_file_open(&info, path, err);
     float *ticks = NULL;
     int status = -1;
 
-    if (!f)
+    *samples = NULL;
+    *n = 0;
+    if (audio_file_open(&f, path, err))
         return -1;
-    if (resampler_open(&r, info.samplerate, info.channels, channel, err) == 0) {
-        ticks = malloc(CHUNK * (size_t)info.channels * sizeof(float));
-        status = ticks ? read_all(&g, f, &r, ticks, CHUNK, err) : fail(err, "out of memory");
-    }
+    ticks = malloc(LOAD_TICKS * (size_t)f.channels * sizeof(float));
+    if (!ticks)
+        fail(err, "%s: out of memory", path);
+    else if (resampler_open(&r, f.rate_hz, f.channels, channel, err))
+        fail_prefix(err, "%s: ", path);
+    else
+        status = read_all(&rec, &f, &r, ticks, err);
+
     free(ticks);
     resampler_close(&r);
-    sf_close(f);
+    audio_file_close(&f);
     if (status) {
-        free(g.samples);
-        return fail_prefix(err, "%s: ", path);
+        free(rec.samples);
+        return -1;
     }
-    *samples = g.samples;
-    *n = g.n;
+    *samples = rec.samples;
+    *n = rec.n;
     return 0;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "stream/device.h"
 
-#include <ctype.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <portaudio.h>
 #include <stdio.h>
@@ -11,15 +11,14 @@
 
 int device_hush(void)
 {
-    int saved, null;
+    int saved = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
 
     fflush(stderr);
-    saved = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
-    null = open("/dev/null", O_WRONLY | O_CLOEXEC);
-    if (saved >= 0 && null >= 0)
-        dup2(null, STDERR_FILENO);
-    if (null >= 0)
-        close(null);
+    if (saved >= 0 && nowhere >= 0)
+        dup2(nowhere, STDERR_FILENO);
+    if (nowhere >= 0)
+        close(nowhere);
     return saved;
 }
 
@@ -34,15 +33,15 @@ void device_unhush(int saved)
 
 int device_open_library(struct error *err)
 {
-    int saved;
-    PaError status;
+    // Who wants JACK has it running; a server of ours would take the sound card from everybody.
+    setenv("JACK_NO_START_SERVER", "1", 0);
 
-    setenv("JACK_NO_START_SERVER", "1", 0); // looking for devices must not start one
-    saved = device_hush();
-    status = Pa_Initialize();
+    int saved = device_hush();
+    PaError code = Pa_Initialize();
     device_unhush(saved);
-    if (status != paNoError)
-        return fail(err, "PortAudio: %s", Pa_GetErrorText(status));
+    if (code != paNoError)
+        return fail(err, "the sound system does not start: %s; play a file with --input",
+                    Pa_GetErrorText(code));
     return 0;
 }
 
@@ -54,28 +53,35 @@ void device_close_library(void)
     device_unhush(saved);
 }
 
+static void device_describe(struct device *d, int index, const PaDeviceInfo *info)
+{
+    const PaHostApiInfo *api = Pa_GetHostApiInfo(info->hostApi);
+
+    *d = (struct device){
+        .index = index,
+        .channels = info->maxInputChannels,
+        .rate_hz = info->defaultSampleRate,
+        .latency_seconds = info->defaultHighInputLatency,
+        .is_default = index == Pa_GetDefaultInputDevice(),
+    };
+    snprintf(d->name, sizeof(d->name), "%s", info->name ? info->name : "");
+    snprintf(d->host_api, sizeof(d->host_api), "%s", api && api->name ? api->name : "");
+}
+
 int device_list(struct device_list *list, struct error *err)
 {
-    int n = Pa_GetDeviceCount(), chosen = Pa_GetDefaultInputDevice();
+    int n = Pa_GetDeviceCount();
 
     *list = (struct device_list){0};
     if (n < 0)
-        return fail(err, "PortAudio: %s", Pa_GetErrorText(n));
+        return fail(err, "the sound system does not list its devices: %s", Pa_GetErrorText(n));
     list->devices = calloc((size_t)n + 1, sizeof(*list->devices));
     if (!list->devices)
-        return fail(err, "out of memory");
+        return fail(err, "out of memory for %d audio devices", n);
     for (int i = 0; i < n; i++) {
         const PaDeviceInfo *info = Pa_GetDeviceInfo(i);
-        if (!info || info->maxInputChannels < 1)
-            continue;
-        const PaHostApiInfo *host = Pa_GetHostApiInfo(info->hostApi);
-        struct device *d = &list->devices[list->n++];
-        d->index = i;
-        snprintf(d->name, sizeof(d->name), "%s", info->name ? info->name : "");
-        snprintf(d->host_api, sizeof(d->host_api), "%s", host && host->name ? host->name : "");
-        d->channels = info->maxInputChannels;
-        d->rate_hz = info->defaultSampleRate;
-        d->is_default = i == chosen;
+        if (info && info->maxInputChannels > 0)
+            device_describe(&list->devices[list->n++], i, info);
     }
     return 0;
 }
@@ -86,73 +92,88 @@ void device_list_release(struct device_list *list)
     *list = (struct device_list){0};
 }
 
-static int contains(const char *text, const char *part)
-{
-    for (; *text; text++) {
-        size_t i = 0;
-        while (part[i] && tolower((unsigned char)text[i]) == tolower((unsigned char)part[i]))
-            i++;
-        if (!part[i])
-            return 1;
-    }
-    return 0;
-}
-
-static int choose_default(struct device *chosen, const struct device_list *list, struct error *err)
+static const struct device *find_default(const struct device_list *list)
 {
     for (int i = 0; i < list->n; i++) {
-        if (list->devices[i].is_default) {
-            *chosen = list->devices[i];
-            return 0;
-        }
+        if (list->devices[i].is_default)
+            return &list->devices[i];
     }
-    if (list->n) { // the host names none: the first it has
-        *chosen = list->devices[0];
-        return 0;
-    }
-    return fail(err, "no capture device on this machine; plug one in, or play a file with "
-                     "--input FILE");
+    return &list->devices[0];
 }
 
-/* The devices whose names hold a part of a name, into err. */
-static int ambiguous(const struct device_list *list, const char *wanted, struct error *err)
+static int is_number(const char *text)
+{
+    return text[0] && text[strspn(text, "0123456789")] == 0;
+}
+
+static const struct device *find_index(const struct device_list *list, const char *wanted)
+{
+    errno = 0;
+    long index = strtol(wanted, NULL, 10);
+
+    for (int i = 0; i < list->n && !errno && is_number(wanted); i++) {
+        if (list->devices[i].index == index)
+            return &list->devices[i];
+    }
+    return NULL;
+}
+
+static int name_is(const char *name, const char *wanted)
+{
+    return strcmp(name, wanted) == 0;
+}
+
+static int name_has(const char *name, const char *wanted)
+{
+    return strcasestr(name, wanted) != NULL;
+}
+
+static int find_name(const struct device **found, const struct device_list *list,
+                     const char *wanted, int (*matches)(const char *name, const char *wanted))
+{
+    int n = 0;
+
+    for (int i = 0; i < list->n; i++) {
+        if (matches(list->devices[i].name, wanted) && n++ == 0)
+            *found = &list->devices[i];
+    }
+    return n;
+}
+
+/* Names those that fit, as far as the line is long. */
+static int fail_ambiguous(const struct device_list *list, const char *wanted,
+                          int (*matches)(const char *name, const char *wanted),
+                          struct error *err)
 {
     char names[300] = "";
-    size_t n = 0;
+    size_t at = 0;
 
-    for (int i = 0; i < list->n && n < sizeof(names) - 1; i++) {
-        if (contains(list->devices[i].name, wanted))
-            n += (size_t)snprintf(names + n, sizeof(names) - n, "%s%d \"%s\"", n ? ", " : "",
-                                  list->devices[i].index, list->devices[i].name);
+    for (int i = 0; i < list->n && at < sizeof(names); i++) {
+        const struct device *d = &list->devices[i];
+        if (matches(d->name, wanted))
+            at += (size_t)snprintf(names + at, sizeof(names) - at, "%s%d \"%s\" (%s)",
+                                   at ? ", " : "", d->index, d->name, d->host_api);
     }
-    return fail(err, "device \"%.60s\" is ambiguous: %s; give the number", wanted, names);
+    return fail(err, "ambiguous: '%.80s' may be %s; give the index", wanted, names);
 }
 
 int device_choose(struct device *chosen, const struct device_list *list, const char *wanted,
                   struct error *err)
 {
-    const struct device *found = NULL;
-    int n_found = 0;
-    char *end;
+    int (*const ways[])(const char *, const char *) = {name_is, name_has};
+    const struct device *found;
 
-    if (!wanted)
-        return choose_default(chosen, list, err);
-    long index = strtol(wanted, &end, 10);
-    for (int i = 0; i < list->n; i++) {
-        const struct device *d = &list->devices[i];
-        if ((*wanted && !*end && d->index == index) || !strcmp(d->name, wanted)) {
-            *chosen = *d;
-            return 0;
-        }
-        if (*wanted && contains(d->name, wanted)) {
-            found = d;
-            n_found++;
-        }
+    if (list->n == 0)
+        return fail(err, "no capture device; connect a microphone, or play a file with --input");
+    found = wanted ? find_index(list, wanted) : find_default(list);
+    // A number that is no index is no part of a name either: "2" shall not find "Camera 2".
+    int n_ways = !wanted || !wanted[0] ? 0 : is_number(wanted) ? 1 : 2;
+    for (int i = 0; i < n_ways && !found; i++) {
+        if (find_name(&found, list, wanted, ways[i]) > 1)
+            return fail_ambiguous(list, wanted, ways[i], err);
     }
-    if (n_found > 1)
-        return ambiguous(list, wanted, err);
     if (!found)
-        return fail(err, "no capture device \"%.60s\"; `antiphon devices` lists them", wanted);
+        return fail(err, "no such device: '%.80s'; `antiphon devices` lists them", wanted);
     *chosen = *found;
     return 0;
 }

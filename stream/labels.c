@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "stream/labels.h"
 
-#include "model/output_file.h"
+#include "model/outfile.h"
 
 #include <errno.h>
 #include <math.h>
@@ -102,22 +102,47 @@ static int by_start(const void *a, const void *b)
     return (x->end > y->end) - (x->end < y->end);
 }
 
+/* A text that was written into memory becomes the file, whole; frees it. */
+static int replace_file(const char *path, FILE *memory, char **text, size_t *n, struct error *err)
+{
+    struct outfile f;
+    int bad = ferror(memory), status;
+
+    bad |= fclose(memory);
+    if (bad)
+        status = fail(err, "%s: out of memory", path);
+    else
+        status = outfile_open(&f, path, err);
+    if (status == 0) {
+        status = outfile_write(&f, *text, *n, err);
+        if (status == 0)
+            status = outfile_commit(&f, err);
+        else
+            outfile_discard(&f);
+    }
+    free(*text);
+    return status;
+}
+
 /* The cues again, in the order WebVTT wants, under the same name at once. */
 static int sort_webvtt(struct labels *l, struct error *err)
 {
     struct recording *r = &l->turns.list[0];
-    struct output_file f;
+    char *text = NULL;
+    size_t n = 0;
+    FILE *memory;
     struct stat st;
 
     if (stat(l->path, &st) || !S_ISREG(st.st_mode)) // stdout, a pipe: it has been read
         return 0;
-    if (output_file_open(&f, l->path, err))
-        return -1;
+    memory = open_memstream(&text, &n);
+    if (!memory)
+        return fail(err, "%s: out of memory", l->path);
     qsort(r->turns, r->n_turns, sizeof(*r->turns), by_start);
-    fputs("WEBVTT\n\n", f.stream);
+    fputs("WEBVTT\n\n", memory);
     for (size_t i = 0; i < r->n_turns; i++)
-        put_cue(f.stream, r->speakers[r->turns[i].speaker], r->turns[i].start, r->turns[i].end);
-    return output_file_commit(&f, err);
+        put_cue(memory, r->speakers[r->turns[i].speaker], r->turns[i].start, r->turns[i].end);
+    return replace_file(l->path, memory, &text, &n, err);
 }
 
 static void put_quoted(FILE *file, const char *text)
@@ -199,21 +224,20 @@ static void put_textgrid(FILE *file, const struct recording *r, const struct tur
 static int write_textgrid(struct labels *l, double end, struct error *err)
 {
     const struct recording *r = l->turns.n ? &l->turns.list[0] : NULL;
-    size_t n;
-    struct turn *turns = recording_merged(r, &n, err);
-    struct output_file f;
+    size_t n_turns, n = 0;
+    struct turn *turns = recording_merged(r, &n_turns, err);
+    char *text = NULL;
+    FILE *memory = turns ? open_memstream(&text, &n) : NULL;
 
-    if (!turns)
-        return -1;
-    if (output_file_open(&f, l->path, err)) {
+    if (!memory) {
         free(turns);
-        return -1;
+        return fail(err, "%s: out of memory", l->path);
     }
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n_turns; i++)
         end = turns[i].end > end ? turns[i].end : end;
-    put_textgrid(f.stream, r, turns, n, end > 0.001 ? end : 0.001);
+    put_textgrid(memory, r, turns, n_turns, end > 0.001 ? end : 0.001);
     free(turns);
-    return output_file_commit(&f, err);
+    return replace_file(l->path, memory, &text, &n, err);
 }
 
 static int open_file(struct labels *l, struct error *err)
@@ -273,7 +297,7 @@ static char *clean(const char *speaker)
         return NULL;
     for (char *c = name; *c; c++)
         *c = (unsigned char)*c < 0x20 || *c == 0x7f ? ' ' : *c;
-    utf8 = text_printable((struct field){name, strlen(name)});
+    utf8 = scan_printable((struct field){name, strlen(name)});
     for (char *c = name; *c && !utf8; c++)
         *c = (unsigned char)*c < 0x80 ? *c : '?';
     return name;

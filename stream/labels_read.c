@@ -24,10 +24,10 @@ static int audacity_line(struct turns *t, struct field line, struct field record
     second = first ? memchr(first + 1, '\t', (size_t)(line.at + line.n - first - 1)) : NULL;
     if (!second)
         return fail(err, "is no label; should be start TAB end TAB speaker");
-    f[0] = text_trim((struct field){line.at, (size_t)(first - line.at)});
-    f[1] = text_trim((struct field){first + 1, (size_t)(second - first - 1)});
-    f[2] = text_trim((struct field){second + 1, (size_t)(line.at + line.n - second - 1)});
-    if (text_number(&start, f[0]) || text_number(&end, f[1]))
+    f[0] = scan_trim((struct field){line.at, (size_t)(first - line.at)});
+    f[1] = scan_trim((struct field){first + 1, (size_t)(second - first - 1)});
+    f[2] = scan_trim((struct field){second + 1, (size_t)(line.at + line.n - second - 1)});
+    if (scan_number(&start, f[0]) || scan_number(&end, f[1]))
         return fail(err, "\"%.*s\" to \"%.*s\" are not two numbers of seconds", shown(f[0]),
                     f[0].at, shown(f[1]), f[1].at);
     return turns_add(t, recording, f[2], start, end, err);
@@ -36,11 +36,11 @@ static int audacity_line(struct turns *t, struct field line, struct field record
 static int parse_audacity(struct turns *t, struct field text, struct field recording,
                           struct error *err)
 {
-    struct lines_at at = {text, 0};
+    struct scan_lines at = {text, 0};
     struct field line;
 
-    while (text_line(&at, &line)) {
-        if (text_trim(line).n && *line.at != '\\' && audacity_line(t, line, recording, err))
+    while (scan_line(&at, &line)) {
+        if (scan_trim(line).n && *line.at != '\\' && audacity_line(t, line, recording, err))
             return fail_prefix(err, "line %d: ", at.number);
     }
     return 0;
@@ -54,12 +54,12 @@ static int clock_seconds(double *seconds, struct field f)
 
     for (const char *colon; (colon = memchr(f.at, ':', f.n)) != NULL; parts++) {
         struct field piece = {f.at, (size_t)(colon - f.at)};
-        if (parts > 2 || memchr(piece.at, '.', piece.n) || text_number(&part, piece) || part < 0.0)
+        if (parts > 2 || memchr(piece.at, '.', piece.n) || scan_number(&part, piece) || part < 0.0)
             return -1;
         total = total * 60.0 + part;
         f = (struct field){colon + 1, f.n - piece.n - 1};
     }
-    if (parts < 2 || text_number(&part, f) || !(part >= 0.0 && part < 60.0))
+    if (parts < 2 || scan_number(&part, f) || !(part >= 0.0 && part < 60.0))
         return -1;
     *seconds = total * 60.0 + part;
     return 0;
@@ -77,7 +77,7 @@ static char *unescaped(struct field f)
         const char *text = NULL;
         size_t taken = 1;
         for (size_t i = 0; i < sizeof(table) / sizeof(*table) && !text; i++) {
-            if (text_begins(f, table[i].escape)) {
+            if (scan_begins(f, table[i].escape)) {
                 text = table[i].text;
                 taken = strlen(table[i].escape);
             }
@@ -97,14 +97,14 @@ static int voices(struct turns *t, struct field line, struct field recording, co
     for (size_t i = 0; i + 2 < line.n; i++) {
         struct field rest = {line.at + i, line.n - i};
         const char *end, *blank;
-        if (!text_begins(rest, "<v ") && !text_begins(rest, "<v.") && !text_begins(rest, "<v\t"))
+        if (!scan_begins(rest, "<v ") && !scan_begins(rest, "<v.") && !scan_begins(rest, "<v\t"))
             continue;
         end = memchr(rest.at, '>', rest.n);
         if (!end)
             return fail(err, "a voice tag is not closed");
         for (blank = rest.at; blank < end && *blank != ' ' && *blank != '\t';)
             blank++;
-        char *name = unescaped(text_trim((struct field){blank, (size_t)(end - blank)}));
+        char *name = unescaped(scan_trim((struct field){blank, (size_t)(end - blank)}));
         int status = name ? turns_add(t, recording, (struct field){name, strlen(name)}, cue[0],
                                       cue[1], err)
                           : fail(err, "out of memory");
@@ -121,7 +121,7 @@ static int cue_times(double *cue, struct field line, struct error *err)
 {
     struct field f[3];
 
-    if (text_fields(f, 3, line) < 3 || !text_is(f[1], "-->") || clock_seconds(&cue[0], f[0]) ||
+    if (scan_fields(f, 3, line) < 3 || !scan_is(f[1], "-->") || clock_seconds(&cue[0], f[0]) ||
         clock_seconds(&cue[1], f[2]))
         return fail(err, "\"%.*s\" are no times; should be 00:00:01.000 --> 00:00:02.000",
                     shown(line), line.at);
@@ -142,14 +142,14 @@ static int has_arrow(struct field line)
 static int parse_webvtt(struct turns *t, struct field text, struct field recording,
                         struct error *err)
 {
-    struct lines_at at = {text, 0};
+    struct scan_lines at = {text, 0};
     struct field line;
     double cue[2];
     int in_cue = 0, n_voices = 0, status = 0;
 
-    if (!text_line(&at, &line) || !text_begins(line, "WEBVTT"))
+    if (!scan_line(&at, &line) || !scan_begins(line, "WEBVTT"))
         return fail(err, "line 1: does not begin with WEBVTT");
-    while (status == 0 && text_line(&at, &line)) {
+    while (status == 0 && scan_line(&at, &line)) {
         int empty = line.n == 0;
         if (empty && in_cue && n_voices == 0)
             status = fail(err, "the cue that ends here names no speaker; should have <v NAME>");

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "stream/plot.h"
 
-#include "model/output_file.h"
+#include "model/outfile.h"
 #include "stream/plot_ink.h"
 #include "stream/score.h"
 
 #include <cairo-svg.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -352,21 +353,32 @@ static void draw(struct picture *p, const struct plot_settings *settings)
         draw_errors(p);
 }
 
+/* Where the SVG goes, and why that failed. */
+struct output {
+    struct outfile file;
+    int to_stdout;
+    struct error *err;
+};
+
 static cairo_status_t write_bytes(void *closure, const unsigned char *bytes, unsigned int n)
 {
-    return fwrite(bytes, 1, n, closure) == n ? CAIRO_STATUS_SUCCESS : CAIRO_STATUS_WRITE_ERROR;
+    struct output *out = closure;
+    int status = out->to_stdout ? fwrite(bytes, 1, n, stdout) != n
+                                : outfile_write(&out->file, bytes, n, out->err);
+
+    return status == 0 ? CAIRO_STATUS_SUCCESS : CAIRO_STATUS_WRITE_ERROR;
 }
 
 /* Where the rows begin hangs on how the legend breaks: the first drawing, onto
  * nothing, finds out. */
-static int draw_svg(struct picture *p, FILE *file, const struct plot_settings *settings,
+static int draw_svg(struct picture *p, struct output *out, const struct plot_settings *settings,
                     struct error *err)
 {
     cairo_status_t status = CAIRO_STATUS_SUCCESS;
 
     for (int pass = 0; pass < 2 && status == CAIRO_STATUS_SUCCESS; pass++) {
         cairo_surface_t *surface = cairo_svg_surface_create_for_stream(
-            pass ? write_bytes : NULL, file, WIDTH, pass ? p->height : 10.0);
+            pass ? write_bytes : NULL, out, WIDTH, pass ? p->height : 10.0);
         cairo_svg_surface_set_document_unit(surface, CAIRO_SVG_UNIT_PX);
         p->cr = cairo_create(surface);
         if (pass)
@@ -380,8 +392,11 @@ static int draw_svg(struct picture *p, FILE *file, const struct plot_settings *s
             status = cairo_surface_status(surface);
         cairo_surface_destroy(surface);
     }
-    return status == CAIRO_STATUS_SUCCESS ? 0 : fail(err, "cairo: %s",
-                                                     cairo_status_to_string(status));
+    if (status == CAIRO_STATUS_WRITE_ERROR && *err->text) // its reason is there already
+        return -1;
+    if (status != CAIRO_STATUS_SUCCESS)
+        return fail(err, "the SVG cannot be drawn: %s", cairo_status_to_string(status));
+    return 0;
 }
 
 static int picture_open(struct picture *p, const struct recording *reference,
@@ -425,18 +440,19 @@ int plot_turns(const char *path, const struct recording *reference,
                struct error *err)
 {
     struct picture p;
-    struct output_file f = {0};
-    int to_stdout = !strcmp(path, "-"), status = picture_open(&p, reference, system, settings, err);
+    struct error why = {""};
+    struct output out = {.to_stdout = !strcmp(path, "-"), .err = &why};
+    int status = picture_open(&p, reference, system, settings, &why);
 
-    if (status == 0 && !to_stdout)
-        status = output_file_open(&f, path, err);
+    if (status == 0 && !out.to_stdout)
+        status = outfile_open(&out.file, path, &why);
     if (status == 0) {
-        status = draw_svg(&p, to_stdout ? stdout : f.stream, settings, err);
-        if (status == 0 && !to_stdout)
-            status = output_file_commit(&f, err);
+        status = draw_svg(&p, &out, settings, &why);
+        if (status == 0 && !out.to_stdout)
+            status = outfile_commit(&out.file, &why);
+        else if (!out.to_stdout)
+            outfile_discard(&out.file);
     }
-    if (status)
-        output_file_discard(&f);
     picture_close(&p);
-    return status;
+    return status ? fail(err, "%s", why.text) : 0;
 }

@@ -13,7 +13,7 @@ static const char *const other_types[] = {
 static int is_other_type(struct field type)
 {
     for (size_t i = 0; i < sizeof(other_types) / sizeof(*other_types); i++) {
-        if (text_is(type, other_types[i]))
+        if (scan_is(type, other_types[i]))
             return 1;
     }
     return 0;
@@ -21,7 +21,7 @@ static int is_other_type(struct field type)
 
 static int is_comment(struct field line)
 {
-    struct field f = text_trim(line);
+    struct field f = scan_trim(line);
 
     return f.n == 0 || *f.at == ';' || *f.at == '#';
 }
@@ -44,7 +44,7 @@ static int check_channel(struct turns *t, struct field name, struct field channe
         r->channel = strndup(channel.at, channel.n);
     if (!r->channel)
         return fail(err, "out of memory");
-    if (!text_is(channel, r->channel))
+    if (!scan_is(channel, r->channel))
         return fail(err, "channel %.*s of %s, whose lines so far are of channel %.20s; give each "
                     "channel a recording's name of its own", shown(channel), channel.at, r->name,
                     r->channel);
@@ -58,9 +58,9 @@ static int parse_speaker(struct turns *t, const struct field *f, int n, struct e
     if (n < 9 || n > 10)
         return fail(err, "a SPEAKER line has %d fields; should be 9 or 10: SPEAKER recording "
                     "channel start duration <NA> <NA> speaker <NA> <NA>", n);
-    if (text_number(&start, f[3]))
+    if (scan_number(&start, f[3]))
         return fail(err, "start \"%.*s\" is not a number of seconds", shown(f[3]), f[3].at);
-    if (text_number(&duration, f[4]))
+    if (scan_number(&duration, f[4]))
         return fail(err, "duration \"%.*s\" is not a number of seconds", shown(f[4]), f[4].at);
     if (!(duration >= 0.0))
         return fail(err, "duration %.6g is negative", duration);
@@ -71,12 +71,12 @@ static int parse_speaker(struct turns *t, const struct field *f, int n, struct e
 
 int rttm_parse(struct turns *t, struct field text, struct error *err)
 {
-    struct lines_at at = {text, 0};
+    struct scan_lines at = {text, 0};
     struct field line, f[10];
 
-    while (text_line(&at, &line)) {
-        int n = is_comment(line) ? 0 : text_fields(f, 10, line), status = 0;
-        if (n && text_is(f[0], "SPEAKER"))
+    while (scan_line(&at, &line)) {
+        int n = is_comment(line) ? 0 : scan_fields(f, 10, line), status = 0;
+        if (n && scan_is(f[0], "SPEAKER"))
             status = parse_speaker(t, f, n, err);
         else if (n && !is_other_type(f[0]))
             status = fail(err, "begins with \"%.*s\"; should be SPEAKER or another RTTM type",
@@ -94,9 +94,9 @@ static int parse_region(struct turns *t, const struct field *f, int n, struct er
 
     if (n != 4)
         return fail(err, "has %d fields; should be 4: recording channel start end", n);
-    if (text_number(&start, f[2]))
+    if (scan_number(&start, f[2]))
         return fail(err, "start \"%.*s\" is not a number of seconds", shown(f[2]), f[2].at);
-    if (text_number(&end, f[3]))
+    if (scan_number(&end, f[3]))
         return fail(err, "end \"%.*s\" is not a number of seconds", shown(f[3]), f[3].at);
     if (!(end > start))
         return fail(err, "ends at %.6g s, which is not after its start at %.6g s", end, start);
@@ -107,11 +107,11 @@ static int parse_region(struct turns *t, const struct field *f, int n, struct er
 
 int uem_parse(struct turns *t, struct field text, struct error *err)
 {
-    struct lines_at at = {text, 0};
+    struct scan_lines at = {text, 0};
     struct field line, f[4];
 
-    while (text_line(&at, &line)) {
-        int n = is_comment(line) ? 0 : text_fields(f, 4, line);
+    while (scan_line(&at, &line)) {
+        int n = is_comment(line) ? 0 : scan_fields(f, 4, line);
         if (n && parse_region(t, f, n, err))
             return fail_prefix(err, "line %d: ", at.number);
     }
@@ -120,14 +120,14 @@ int uem_parse(struct turns *t, struct field text, struct error *err)
 
 int uem_read(struct turns *t, const char *path, struct error *err)
 {
-    struct text text;
+    struct scan text;
     int status;
 
-    if (text_read(&text, path, err))
+    if (scan_read(&text, path, err))
         return -1;
     status = uem_parse(t, (struct field){text.bytes, text.n}, err);
     if (status)
         fail_prefix(err, "%s: ", strcmp(path, "-") ? path : "stdin");
-    text_release(&text);
+    scan_release(&text);
     return status;
 }

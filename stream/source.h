@@ -1,73 +1,91 @@
 // SPDX-License-Identifier: MIT
-/* source.h - where the audio comes from: a capture device, a file, stdin.
+/* source.h - where the audio comes from: a device, a file, or standard input.
  *
- * Whatever it is, somebody writes interleaved ticks into one lock-free ring:
- * the driver's callback, or a feeder thread that reads a file or stdin. The
- * worker reads them. A callback never waits: when the ring is full it drops the
- * newest ticks and counts them, and they stand as silence at their place. A
- * feeder waits instead.
+ * All of them write interleaved ticks, at their own rate, into one ring, from
+ * a thread of their own (PortAudio's callback, or a feeder), and the worker
+ * reads them here. A device cannot wait: when the ring is full the newest
+ * ticks are lost, counted, and stand as silence at their place in time. Files
+ * and standard input wait instead, and lose nothing.
  *
- * A file is played at its own pace by the monotonic clock, or with `fast` as
- * fast as the worker takes it. stdin is read as it comes. */
+ * main opens, starts, stops and closes; the worker reads, waits and asks. */
 #ifndef SOURCE_H
 #define SOURCE_H
 
 #include "model/error.h"
+#include "stream/pcm.h"
 
 #include <stddef.h>
 #include <stdint.h>
 
-struct source_settings {
-    const char *device; // index, name or part of a name; NULL: the default device
-    const char *input;  // file, "-" for raw PCM on stdin, NULL: the device
-    int fast;
-    int rate_hz;        // of stdin, default 16000
-    int channels;       // of stdin, default 1
-    const char *format; // of stdin: u8 s16le s24le s32le f32le f64le; NULL: s16le
-};
-
-struct source_settings source_defaults(void);
-
 struct source;
 
-/* Opens the device or file and learns its rate and channels.  Thread: main. */
-int source_open(struct source **s, const struct source_settings *settings, struct error *err);
+struct source_settings {
+    const char *device; // index, name or unique part of it; NULL: the default microphone
+    const char *input;  // audio file, "-" for raw PCM on standard input, NULL: the device
+    int fast;           // a file comes as fast as it is read, not at its own pace
+    int channel;        // checked here, used by the resampler: 0 mixes all, k takes channel k
+    int ring_ms;        // how late the worker may be before a device loses audio
+    int rate_hz;        // of standard input
+    int channels;       // of standard input
+    const char *format; // of standard input, as in pcm.h; NULL: s16le, unless a header comes
+};
 
-/* Begins to deliver.  Thread: main. */
+/* The default microphone, 4 s of ring; standard input: 16 kHz mono. */
+struct source_settings source_defaults(void);
+
+/* Opens the device or file, learns its rate and channels, takes all memory.
+ * The strings in settings need not outlive the call. */
+int source_open(struct source **source, const struct source_settings *settings,
+                struct error *err);
+
+/* Starts the flow; stream time 0 is the first tick from here. Once only, and
+ * before the worker begins. */
 int source_start(struct source *s, struct error *err);
 
-/* Ends delivering; the worker finds the source ended.  Thread: main. */
+/* Ends the flow. The worker still reads what has arrived, then sees the end.
+ * May be called again, or before source_start.  Thread: main. */
 void source_stop(struct source *s);
 
-/* Stops, and frees.  Thread: main, after the worker has ended. */
+/* Stops, and gives everything back; clears *s, which may be NULL already. The
+ * worker must have left. */
 void source_close(struct source **s);
 
+/* What was opened: the device's name, the file's path, or "stdin". Constant
+ * after opening.  Thread: any. */
+const char *source_name(const struct source *s);
 int source_rate_hz(const struct source *s);
 int source_channels(const struct source *s);
-const char *source_name(const struct source *s); // device, file name, "stdin"
-int source_is_live(const struct source *s);      // 1: it cannot wait for us
+int source_is_live(const struct source *s); // 1: a device, that cannot wait for us
 
-/* At most n ticks, interleaved, silence for lost ones; NaN and infinity become
- * 0. Returns how many.  Thread: worker; real-time safe. */
-size_t source_read(struct source *s, float *dst, size_t n);
+/* Moves at most n ticks into dst [n, channels], lost ones as silence, what
+ * is no number as 0. Returns how many: 0 when there is nothing yet, or no
+ * more.  Thread: worker; real-time safe. */
+size_t source_read(struct source *s, float *dst, size_t n_ticks);
 
-/* Sleeps until there is something to read, at most about ms. Returns 0 once the
- * source has ended and all is read.  Thread: worker. */
+/* Sleeps until there is something to read, at most about ms. Returns 0 once
+ * the source has ended and all is read.  Thread: worker. */
 int source_wait(struct source *s, int ms);
 
-/* Ticks lost, times the driver or the ring overflowed, samples that were no
- * numbers.  Thread: any. */
+/* 1 when the source has ended and all is read.  Thread: worker. */
+int source_ended(struct source *s);
+
+/* 1 with the text when the source broke off: the device gone, the file damaged,
+ * no audio on standard input. Ask when it has ended.  Thread: any. */
+int source_failed(const struct source *s, struct error *err);
+
+/* Unix time at which that tick (counted from the start, lost ones included)
+ * was captured; best for ticks of the last seconds. For files and standard
+ * input it is the time of the start, and the tick's time in it.
+ * Thread: worker; main once the worker has left. */
+double source_wall(struct source *s, int64_t tick);
+
+/* Counts since the start.  Thread: any. */
 struct source_counts {
-    int64_t lost_ticks;
-    int overruns;
-    int64_t bad_samples;
+    int64_t captured_ticks; // all that came, lost ones included
+    int64_t lost_ticks;     // those that stand as silence
+    int overruns;           // times the ring or the driver overflowed
+    int64_t bad_samples;    // numbers that were no samples, and became 0
 };
 struct source_counts source_counts(const struct source *s);
-
-/* Unix time at which a tick was captured (or played).  Thread: any. */
-double source_wall(const struct source *s, int64_t tick);
-
-/* 1 with the text if the source broke off: a device gone, a read error. Thread: main. */
-int source_failed(const struct source *s, struct error *err);
 
 #endif

@@ -1,134 +1,118 @@
 // SPDX-License-Identifier: MIT
-/* source_stdin.c - a feeder thread that reads raw PCM from stdin as it comes. */
-#include "stream/pcm.h"
+/* source_stdin.c - raw PCM on standard input, as it comes. */
 #include "stream/source_kind.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { CHUNK_BYTES = 1 << 14 };
-
-struct input {
-    const struct pcm_format *format;
-    int guessed;       // nobody said --format
-    size_t tick_bytes;
-    unsigned char *bytes;
-    float *ticks;
-};
-
-static int stdin_open(struct source *s, const struct source_settings *settings, struct error *err)
+static int stdin_open(struct source *s, const struct source_settings *settings,
+                      struct error *err)
 {
-    struct input *in = calloc(1, sizeof(*in));
-    const char *format = settings->format ? settings->format : "s16le";
-
-    s->own = in;
     snprintf(s->name, sizeof(s->name), "stdin");
-    if (!in)
-        return fail(err, "out of memory");
     if (isatty(STDIN_FILENO))
-        return fail(err, "stdin is a terminal; pipe raw PCM in, e.g. `sox talk.wav -t raw - | "
-                         "antiphon stream --input - --rate 16000`");
-    in->format = pcm_find(format);
-    if (!in->format)
-        return fail(err, "--format %.30s: expected one of %s", format, pcm_names);
-    if (settings->channels < 1 || settings->channels > 64)
-        return fail(err, "stdin: %d channels; expected 1 to 64", settings->channels);
-    in->guessed = !settings->format;
+        return fail(err, "stdin: is a terminal; raw PCM was expected: pipe it in, or name a file "
+                    "with --input");
     s->rate_hz = settings->rate_hz;
     s->channels = settings->channels;
-    in->tick_bytes = (size_t)in->format->bytes * (size_t)s->channels;
-    in->bytes = malloc(CHUNK_BYTES);
-    in->ticks = malloc(CHUNK_BYTES * sizeof(float));
-    return in->bytes && in->ticks ? 0 : fail(err, "out of memory");
+    s->format_is_said = settings->format != NULL;
+    if (settings->format && pcm_format_parse(&s->format, settings->format, err))
+        return fail_prefix(err, "stdin: ");
+    s->fast = 1; // whoever writes to the pipe sets the pace
+    return 0;
 }
 
-/* Bytes of an audio file where raw samples were expected. */
-static int is_audio_file(const unsigned char *bytes, size_t n)
+/* The first bytes of a file where samples were expected: somebody forgot that
+ * this is for raw PCM, and would get noise for a header, or for all. */
+static int refuse_header(const struct source *s, struct error *err)
 {
-    static const char *const magic[] = {"RIFF", "fLaC", "OggS", "FORM", "caff", "RF64"};
+    static const struct {
+        const char *magic, *name;
+    } headers[] = {
+        {"RIFF", "WAV"}, {"RF64", "WAV"}, {"fLaC", "FLAC"}, {"OggS", "Ogg"},
+        {"FORM", "AIFF"}, {".snd", "AU"}, {"ID3", "MP3"},
+    };
 
-    for (size_t i = 0; n >= 4 && i < sizeof(magic) / sizeof(*magic); i++) {
-        if (!memcmp(bytes, magic[i], 4))
+    for (size_t i = 0; i < sizeof(headers) / sizeof(headers[0]); i++) {
+        size_t n = strlen(headers[i].magic);
+        if (s->n_bytes >= n && memcmp(s->bytes, headers[i].magic, n) == 0)
+            return fail(err, "stdin: the header of a %s file, raw PCM was expected; give the file "
+                        "with --input FILE, or say --format if these are samples",
+                        headers[i].name);
+    }
+    return 0;
+}
+
+/* Waits for bytes, but looks up now and then whether it shall stop. Returns
+ * 1 when there may be some, 0 when it was stopped, -1 on failure. */
+static int stdin_wait(struct source *s, struct error *err)
+{
+    struct pollfd fd = {.fd = STDIN_FILENO, .events = POLLIN};
+
+    while (!atomic_load_explicit(&s->stopping, memory_order_acquire)) {
+        int n = poll(&fd, 1, 50);
+        if (n > 0)
             return 1;
+        if (n < 0 && errno != EINTR)
+            return fail(err, "stdin: cannot be waited for: %s", strerror(errno));
     }
     return 0;
 }
 
-/* Waits for input, but not past a stop. Returns what read(2) does. */
-static ssize_t read_some(struct source *s, unsigned char *dst, size_t n)
+/* Adds what there is to the bytes. Returns their number, 0 at the end, -1. */
+static ssize_t stdin_more(struct source *s, struct error *err)
 {
-    struct pollfd poll_in = {STDIN_FILENO, POLLIN, 0};
-
-    while (!atomic_load_explicit(&s->stopping, memory_order_relaxed)) {
-        if (poll(&poll_in, 1, 100) == 0)
+    for (;;) {
+        int ready = stdin_wait(s, err);
+        if (ready <= 0)
+            return ready;
+        ssize_t n = read(STDIN_FILENO, s->bytes + s->n_bytes, s->bytes_room - s->n_bytes);
+        if (n < 0 && (errno == EINTR || errno == EAGAIN))
             continue;
-        ssize_t got = read(STDIN_FILENO, dst, n);
-        if (got >= 0 || (errno != EINTR && errno != EAGAIN))
-            return got;
+        if (n < 0)
+            return fail(err, "stdin: cannot be read: %s", strerror(errno));
+        s->n_bytes += (size_t)n;
+        return n;
     }
-    return 0;
 }
 
-static void *stdin_feed(void *user)
+/* What came first may be as short as one byte: a header is only told by four. */
+static long stdin_pull(struct source *s, float *dst, size_t n_ticks, struct error *err)
 {
-    struct source *s = user;
-    struct input *in = s->own;
-    size_t fill = 0, total = 0;
-    struct error err;
-    ssize_t got;
+    size_t C = (size_t)s->channels;
+    size_t tick_bytes = C * pcm_sample_bytes(s->format);
+    size_t enough = s->n_written == 0 && tick_bytes < 4 ? 4 : tick_bytes;
+    ssize_t more = 1;
 
-    while ((got = read_some(s, in->bytes + fill, CHUNK_BYTES - fill)) > 0) {
-        fill += (size_t)got;
-        if (total == 0 && in->guessed && fill >= 4 && is_audio_file(in->bytes, fill)) {
-            fail(&err, "stdin: an audio file, expected raw PCM; give the file's name to --input, "
-                       "or say --format if it is raw all the same");
-            source_fail(s, &err);
-            break;
-        }
-        size_t n = fill / in->tick_bytes, used = n * in->tick_bytes;
-        in->format->convert(in->ticks, in->bytes, n * (size_t)s->channels);
-        if (source_feed(s, in->ticks, n))
-            break;
-        total += n;
-        memmove(in->bytes, in->bytes + used, fill - used);
-        fill -= used;
-    }
-    if (got < 0) {
-        fail(&err, "stdin: %s", strerror(errno));
-        source_fail(s, &err);
-    }
-    atomic_store_explicit(&s->ended, 1, memory_order_release);
-    return NULL;
-}
+    while (s->n_bytes < enough && (more = stdin_more(s, err)) > 0)
+        ;
+    if (more < 0 || (s->n_written == 0 && !s->format_is_said && refuse_header(s, err)))
+        return -1;
 
-static int stdin_start(struct source *s, struct error *err)
-{
-    if (pthread_create(&s->thread, NULL, stdin_feed, s))
-        return fail(err, "cannot start a thread");
-    s->has_thread = 1;
-    return 0;
-}
-
-static void stdin_stop(struct source *s)
-{
-    if (s->has_thread)
-        pthread_join(s->thread, NULL);
-    s->has_thread = 0;
+    size_t n = s->n_bytes / tick_bytes;
+    n = n < n_ticks ? n : n_ticks;
+    if (n == 0 && s->n_written == 0 && !atomic_load_explicit(&s->stopping, memory_order_acquire))
+        return fail(err, "stdin: ended before the first sample; raw PCM was expected (%s, %d Hz, "
+                    "%d channel%s)", pcm_format_name(s->format), s->rate_hz, s->channels,
+                    s->channels == 1 ? "" : "s");
+    pcm_to_floats(dst, s->bytes, n * C, s->format);
+    s->n_bytes -= n * tick_bytes;
+    memmove(s->bytes, s->bytes + n * tick_bytes, s->n_bytes);
+    return (long)n;
 }
 
 static void stdin_close(struct source *s)
 {
-    struct input *in = s->own;
-
-    if (!in)
-        return;
-    free(in->bytes);
-    free(in->ticks);
-    free(in);
+    (void)s;
 }
 
-const struct source_kind source_kind_stdin = {0, stdin_open, stdin_start, stdin_stop, stdin_close};
+const struct source_kind source_stdin = {
+    .name = "stdin",
+    .open = stdin_open,
+    .start = feeder_start,
+    .stop = feeder_stop,
+    .close = stdin_close,
+    .pull = stdin_pull,
+};

@@ -49,7 +49,7 @@ static int number(struct reader *r, double *value, const char *what, struct erro
     while (find(r)) {
         if (*r->at == '"' || *r->at == '<')
             return fail(err, "expected a number: %s", what);
-        if (text_number(value, word(r)) == 0)
+        if (scan_number(value, word(r)) == 0)
             return 0;
     }
     return fail(err, "the file ends before %s", what);
@@ -100,7 +100,7 @@ static int interval(struct reader *r, struct turns *t, struct field recording,
         return -1;
     for (size_t i = 0; i < text.n; i++)
         r->text[i] = is_space(text.at[i]) ? ' ' : text.at[i];
-    return text_trim(text).n ? turns_add(t, recording, speaker, begin, end, err) : 0;
+    return scan_trim(text).n ? turns_add(t, recording, speaker, begin, end, err) : 0;
 }
 
 static int skip_point(struct reader *r, struct error *err)
@@ -120,8 +120,8 @@ static int tier(struct reader *r, struct turns *t, struct field recording, struc
 
     if (quoted(r, &text, "a tier's class", err))
         return -1;
-    points = text_is(text, "TextTier");
-    if (!points && !text_is(text, "IntervalTier"))
+    points = scan_is(text, "TextTier");
+    if (!points && !scan_is(text, "IntervalTier"))
         return fail(err, "a tier is neither an IntervalTier nor a TextTier");
     if (quoted(r, &text, "a tier's name", err))
         return -1;
@@ -144,18 +144,18 @@ static int header(struct reader *r, int *n_tiers, struct error *err)
 
     if (quoted(r, &text, "\"ooTextFile\"", err))
         return -1;
-    if (!text_is(text, "ooTextFile"))
+    if (!scan_is(text, "ooTextFile"))
         return fail(err, "is not a Praat text file: \"ooTextFile\" should come first");
     if (quoted(r, &text, "\"TextGrid\"", err))
         return -1;
-    if (!text_is(text, "TextGrid"))
+    if (!scan_is(text, "TextGrid"))
         return fail(err, "is a Praat file, but no TextGrid");
     if (number(r, &begin, "the start", err) || number(r, &end, "the end", err))
         return -1;
     if (!find(r) || *r->at != '<')
         return fail(err, "expected <exists>");
     *n_tiers = 0;
-    return text_is(word(r), "<exists>") ? count(r, n_tiers, "a number of tiers", err) : 0;
+    return scan_is(word(r), "<exists>") ? count(r, n_tiers, "a number of tiers", err) : 0;
 }
 
 static size_t put_utf8(char *to, uint32_t c)
@@ -207,7 +207,7 @@ static int parse(struct reader *r, struct turns *t, struct field recording, stru
 int textgrid_parse(struct turns *t, struct field text, struct field recording,
                    struct error *err)
 {
-    int utf16 = text_begins(text, "\xff\xfe") || text_begins(text, "\xfe\xff"), status;
+    int utf16 = scan_begins(text, "\xff\xfe") || scan_begins(text, "\xfe\xff"), status;
     size_t n = text.n;
     char *converted = utf16 ? from_utf16(text, &n) : NULL;
     struct reader r = {.at = utf16 ? converted : text.at, .line = 1};

@@ -52,7 +52,7 @@ static int check_name(const char *what, struct field name, struct error *err)
         return fail(err, "the %s has no name", what);
     if (name.n > 1000)
         return fail(err, "the name of the %s is longer than 1000 bytes", what);
-    if (!text_printable(name))
+    if (!scan_printable(name))
         return fail(err, "the name of the %s is not UTF-8 text", what);
     return 0;
 }
@@ -100,7 +100,7 @@ static int speaker_of(struct recording *r, struct field name, struct error *err)
     char **more;
 
     for (int i = 0; i < r->n_speakers; i++) {
-        if (text_is(name, r->speakers[i]))
+        if (scan_is(name, r->speakers[i]))
             return i;
     }
     if (check_name("speaker", name, err))
@@ -237,11 +237,11 @@ static struct field stem(const char *path)
 int turns_read(struct turns *t, const char *path, struct error *err)
 {
     enum labels_format format = labels_format_of(path);
-    struct text text;
+    struct scan text;
     struct field all;
     int status;
 
-    if (text_read(&text, path, err))
+    if (scan_read(&text, path, err))
         return -1;
     all = (struct field){text.bytes, text.n};
     if (format == LABELS_NONE)
@@ -250,6 +250,6 @@ int turns_read(struct turns *t, const char *path, struct error *err)
         status = labels_parse(t, all, format, stem(path), err);
     if (status)
         fail_prefix(err, "%s: ", strcmp(path, "-") ? path : "stdin");
-    text_release(&text);
+    scan_release(&text);
     return status;
 }

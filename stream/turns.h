@@ -9,7 +9,7 @@
 #define TURNS_H
 
 #include "model/error.h"
-#include "stream/text.h"
+#include "stream/scan.h"
 
 #include <stddef.h>
 

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: MIT
 /* fuzz_rttm.c - libFuzzer: any bytes as RTTM, UEM or labels are read or refused,
  * and what was read can be scored. */
+#include "fuzz.h"
+
 #include "stream/labels.h"
 #include "stream/rttm.h"
 #include "stream/score.h"
 
-#include <stdint.h>
 #include <stdlib.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void score_all(const struct turns *t)
 {
@@ -30,11 +29,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct turns t = {0};
     struct error err = {""};
-    struct field text = {(const char *)data + 1, size - 1}, name = {"r", 1};
+    struct field text, name = {"r", 1};
     int status;
 
     if (size == 0)
         return 0;
+    text = (struct field){(const char *)data + 1, size - 1};
     if (data[0] % 5 == 0)
         status = rttm_parse(&t, text, &err);
     else if (data[0] % 5 == 1)

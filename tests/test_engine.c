@@ -23,10 +23,11 @@
 #endif
 #endif
 
-static atomic_int watched_allocations;
 static _Thread_local volatile int is_watched; // compilers think that malloc cannot read it
 
 #ifdef COUNTING
+static atomic_int watched_allocations;
+
 #pragma GCC visibility push(default) // the shared libraries should find them
 void *__libc_malloc(size_t n);
 void *__libc_calloc(size_t n, size_t size);

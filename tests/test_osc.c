@@ -74,7 +74,8 @@ static struct report speaker_report(enum report_type type, int id, double wall)
 struct heard {
     char text[8192];
     size_t n;
-    int messages, wrong_tags;
+    atomic_int messages; // counted last: what was heard before is there
+    int wrong_tags;
 };
 
 static int on_message(const char *path, const char *types, lo_arg **argv, int argc,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "stream/text.h"
+#include "stream/scan.h"
 
 #include <errno.h>
 #include <math.h>
@@ -10,7 +10,7 @@
 
 static const size_t MAX_BYTES = (size_t)256 << 20;
 
-static int read_stream(struct text *t, FILE *file, const char *path, struct error *err)
+static int read_stream(struct scan *t, FILE *file, const char *path, struct error *err)
 {
     size_t room = 1 << 16, got;
     char *bytes = malloc(room + 1);
@@ -35,13 +35,13 @@ static int read_stream(struct text *t, FILE *file, const char *path, struct erro
     return ferror(file) ? fail(err, "%s: cannot read: %s", path, strerror(errno)) : 0;
 }
 
-int text_read(struct text *t, const char *path, struct error *err)
+int scan_read(struct scan *t, const char *path, struct error *err)
 {
     int is_stdin = !strcmp(path, "-"), status;
     FILE *file = is_stdin ? stdin : fopen(path, "rb");
     struct stat st;
 
-    *t = (struct text){0};
+    *t = (struct scan){0};
     if (!file)
         return fail(err, "%s: cannot read: %s", path, strerror(errno));
     if (fstat(fileno(file), &st) == 0 && S_ISDIR(st.st_mode))
@@ -51,21 +51,21 @@ int text_read(struct text *t, const char *path, struct error *err)
     if (!is_stdin)
         fclose(file);
     if (status)
-        text_release(t);
+        scan_release(t);
     return status;
 }
 
-void text_release(struct text *t)
+void scan_release(struct scan *t)
 {
     free(t->bytes);
-    *t = (struct text){0};
+    *t = (struct scan){0};
 }
 
-int text_line(struct lines_at *l, struct field *line)
+int scan_line(struct scan_lines *l, struct field *line)
 {
     const char *end;
 
-    if (l->number == 0 && text_begins(l->rest, "\xef\xbb\xbf"))
+    if (l->number == 0 && scan_begins(l->rest, "\xef\xbb\xbf"))
         l->rest = (struct field){l->rest.at + 3, l->rest.n - 3};
     if (l->rest.n == 0)
         return 0;
@@ -85,7 +85,7 @@ static int is_blank(char c)
     return c == ' ' || c == '\t' || c == '\r' || c == '\f' || c == '\v';
 }
 
-int text_fields(struct field *fields, int max, struct field line)
+int scan_fields(struct field *fields, int max, struct field line)
 {
     int count = 0;
 
@@ -105,7 +105,7 @@ int text_fields(struct field *fields, int max, struct field line)
     return count;
 }
 
-struct field text_trim(struct field f)
+struct field scan_trim(struct field f)
 {
     while (f.n && is_blank(f.at[f.n - 1]))
         f.n--;
@@ -116,19 +116,19 @@ struct field text_trim(struct field f)
     return f;
 }
 
-int text_is(struct field f, const char *word)
+int scan_is(struct field f, const char *word)
 {
     return f.n == strlen(word) && !memcmp(f.at, word, f.n);
 }
 
-int text_begins(struct field f, const char *word)
+int scan_begins(struct field f, const char *word)
 {
     size_t n = strlen(word);
 
     return f.n >= n && !memcmp(f.at, word, n);
 }
 
-int text_number(double *value, struct field f)
+int scan_number(double *value, struct field f)
 {
     char copy[64], *end;
 
@@ -172,7 +172,7 @@ static size_t character_bytes(const unsigned char *c, size_t n)
     return 0;
 }
 
-int text_printable(struct field f)
+int scan_printable(struct field f)
 {
     for (size_t i = 0; i < f.n;) {
         size_t bytes = character_bytes((const unsigned char *)f.at + i, f.n - i);
