@@ -11,6 +11,8 @@
 const struct command commands[] = {
     {"stream", "say who is speaking, live: microphone, file or stdin", cmd_stream},
     {"devices", "list the capture devices", cmd_devices},
+    {"score", "compare turns with a reference: DER and JER", cmd_score},
+    {"plot", "draw turns, or two versions of them, as an SVG timeline", cmd_plot},
     {"info", "architecture, parameters and cost of a model", cmd_info},
     {"convert", "turn an upstream checkpoint into an antiphon model", cmd_convert},
     {"features", "write a model's representations and scores of a recording", cmd_features},
