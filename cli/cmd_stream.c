@@ -45,7 +45,8 @@ struct session {
     struct engine *engine;
     struct view *view;
     struct lines lines;
-    int quiet; // stdout belongs to a sink
+    int quiet;      // stdout belongs to a sink
+    int to_the_end; // nobody stopped it
     struct error said; // last on stderr
 };
 
@@ -187,8 +188,12 @@ static void run_until_end(struct session *s)
 
     while (!interrupted) {
         int ended = engine_ended(s->engine);
-        if (show(s) || (s->view && view_update(s->view)) || ended)
+        if (show(s) || (s->view && view_update(s->view)))
             break;
+        if (ended) {
+            s->to_the_end = 1;
+            break;
+        }
         nanosleep(&nap, NULL);
     }
 }
@@ -227,6 +232,11 @@ static int close_session(struct session *s, int status, struct error *err)
         print_summary(s);
     if (status == STATUS_DONE && source_failed(s->source, err))
         status = STATUS_FAILED;
+    else if (status == STATUS_DONE && s->to_the_end && !engine_summary(s->engine).n_blocks) {
+        fail(err, "%s: too short: not even one frame (400 samples at 16 kHz)",
+             source_name(s->source));
+        status = STATUS_FAILED;
+    }
     if (sinks_close(&s->sinks, &failure) && status == STATUS_DONE) {
         if (strcmp(failure.text, s->said.text)) // else it stands on stderr already
             *err = failure;

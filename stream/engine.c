@@ -132,15 +132,16 @@ static float level_dbfs(const float *x, int n)
     return level > -120.0 ? (float)level : -120.0f;
 }
 
-/* The name of a source as RTTM's file field: its last part, without blanks. */
-static void recording_name(char *dst, size_t size, const char *name)
+/* The name of a source as RTTM's file field: of a file its last part without the
+ * extension; no blanks. */
+static void recording_name(char *dst, size_t size, const char *name, int is_file)
 {
-    const char *slash = strrchr(name, '/');
+    const char *slash = is_file ? strrchr(name, '/') : NULL;
     char *dot;
 
     snprintf(dst, size, "%s", slash && slash[1] ? slash + 1 : name);
     dot = strrchr(dst, '.');
-    if (slash && dot && dot > dst)
+    if (is_file && dot && dot > dst)
         *dot = 0;
     for (char *c = dst; *c; c++)
         *c = (unsigned char)*c <= ' ' ? '_' : *c;
@@ -156,7 +157,8 @@ static void tell_start(struct engine *e)
     r.start.wall = sample_wall(e, 0);
     snprintf(r.start.model, sizeof(r.start.model), "%s", s->model_name);
     snprintf(r.start.source, sizeof(r.start.source), "%s", source_name(s->source));
-    recording_name(r.start.recording, sizeof(r.start.recording), source_name(s->source));
+    recording_name(r.start.recording, sizeof(r.start.recording), source_name(s->source),
+                   !source_is_live(s->source));
     control_set_hello(s->control, r.start.rate_hz, r.start.block_ms);
     push_report(e, &r);
 }

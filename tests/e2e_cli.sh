@@ -71,6 +71,10 @@ printf 'RIFFxxxxWAVE' >"$dir/short.wav"
 refused 1 'No such file' "$antiphon" stream --fast --input "$dir/absent.wav" --rttm -
 refused 1 "$dir/foreign" "$antiphon" stream --fast --input "$dir/foreign" --rttm -
 refused 1 "$dir/short.wav" "$antiphon" stream --fast --input "$dir/short.wav" --rttm -
+printf '\1\0\1\0\1\0' >"$dir/tiny.raw"
+status=0
+"$antiphon" stream --input - --jsonl - <"$dir/tiny.raw" >"$dir/out" 2>"$dir/err" || status=$?
+[ "$status" -eq 1 ] && grep -q 'too short' "$dir/err" || complain "three samples: $(cat "$dir/err")"
 refused 1 "$dir/foreign" "$antiphon" features built-in "$dir/foreign" -o "$dir/f"
 refused 1 'no channel 3' "$antiphon" stream --fast --input "$audio" --channel 3 --rttm -
 refused 1 's99be' "$antiphon" stream --input - --format s99be --rttm -
