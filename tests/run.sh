@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # run.sh - installs, builds and runs all tests: with gcc, with clang, under the address
-# and undefined-behaviour sanitizers, and what has threads under the thread sanitizer.
+# and undefined-behaviour sanitizers, what has threads under the thread
+# sanitizer, and the fuzz targets for seconds.
 # Ends with the line "N passed, N failed".
 set -eu
 cd "$(dirname "$0")/.."
@@ -42,7 +43,9 @@ suite() {
 suite build gcc ""
 suite build-clang clang ""
 suite build-asan gcc "" -Db_sanitize=address,undefined -Db_lundef=false --buildtype=debugoptimized
-suite build-tsan gcc "ring source sinks osc engine" -Db_sanitize=thread -Db_lundef=false \
+suite build-tsan gcc "ring source sinks osc control capture engine" -Db_sanitize=thread -Db_lundef=false \
+    --buildtype=debugoptimized
+suite build-fuzz clang "fuzz_pickle fuzz_safetensors fuzz_torch fuzz_rttm" -Dfuzz=true \
     --buildtype=debugoptimized
 
 echo "$passed passed, $failed failed"
