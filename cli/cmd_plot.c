@@ -97,6 +97,7 @@ static int plot(struct arguments *a, const char *const *paths, int n, struct err
         below = counterpart(&sides[1], name, sides[0].n == 1, err);
     status = name && (n == 1 || below)
                  ? plot_turns(a->output, turns_find(&sides[0], name), below, &a->plot, err) : -1;
+    plot_forget_fonts();
     turns_release(&sides[0]);
     turns_release(&sides[1]);
     return status ? STATUS_FAILED : STATUS_DONE;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* main.c - which command it is, and the one place that prints errors. */
 #include "cli/command.h"
+#include "cli/nearest.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -38,40 +39,13 @@ static void print_commands(FILE *out)
     fputs("\n`antiphon help COMMAND` tells more of one; `antiphon stream` is where to start.\n", out);
 }
 
-/* Levenshtein's distance, for names below 32 letters. */
-static int edit_distance(const char *a, const char *b)
-{
-    int row[33], n = (int)strlen(b);
-
-    if (n > 32)
-        return 99;
-    for (int j = 0; j <= n; j++)
-        row[j] = j;
-    for (int i = 0; a[i]; i++) {
-        int diagonal = row[0];
-        row[0] = i + 1;
-        for (int j = 1; j <= n; j++) {
-            int above = row[j], change = diagonal + (a[i] != b[j - 1]);
-            int least = above < row[j - 1] ? above + 1 : row[j - 1] + 1;
-            row[j] = change < least ? change : least;
-            diagonal = above;
-        }
-    }
-    return row[n];
-}
-
 static int unknown_command(const char *name)
 {
     const char *nearest = NULL;
-    int distance = 4; // further off is no slip of the finger
+    int distance = NEAREST_FAR;
 
-    for (const struct command *c = commands; c->name; c++) {
-        int d = edit_distance(name, c->name);
-        if (d < distance) {
-            distance = d;
-            nearest = c->name;
-        }
-    }
+    for (const struct command *c = commands; c->name; c++)
+        nearest_try(&nearest, &distance, name, c->name);
     fprintf(stderr, "antiphon: unknown command \"%.60s\"", name);
     if (nearest)
         fprintf(stderr, "; did you mean %s?\n", nearest);

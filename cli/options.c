@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "cli/options.h"
 
+#include "cli/nearest.h"
+
 #include <assert.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { HELP = 1 << 20 };
 
@@ -49,6 +52,26 @@ static void print_help(poptContext context, const char *name, const struct usage
     poptPrintHelp(context, stdout, 0);
 }
 
+/* popt's reason, and of an unknown option what was probably meant. */
+static void fail_option(const struct options *o, int status, const char *command,
+                        struct error *err)
+{
+    const char *bad = poptBadOption(o->context, POPT_BADOPTION_NOALIAS), *nearest = NULL;
+    char typed[40];
+    int distance = NEAREST_FAR;
+
+    snprintf(typed, sizeof(typed), "%s", bad);
+    typed[strcspn(typed, "=")] = 0;
+    for (int i = 0; o->table[i].longName; i++) {
+        if (!strncmp(typed, "--", 2))
+            nearest_try(&nearest, &distance, typed + 2, o->table[i].longName);
+    }
+    if (status == POPT_ERROR_BADOPT && distance < NEAREST_FAR)
+        fail(err, "%.100s: unknown option; did you mean --%s?", bad, nearest);
+    else
+        fail(err, "%.100s: %s; see `antiphon help %s`", bad, poptStrerror(status), command);
+}
+
 int options_open(struct options *o, int argc, const char **argv, const struct poptOption *table,
                  const struct usage *usage, struct error *err)
 {
@@ -71,8 +94,7 @@ int options_open(struct options *o, int argc, const char **argv, const struct po
         }
     }
     if (status < -1) {
-        fail(err, "%s: %s; see `antiphon help %s`",
-             poptBadOption(o->context, POPT_BADOPTION_NOALIAS), poptStrerror(status), argv[0]);
+        fail_option(o, status, argv[0], err);
         return -1;
     }
     o->arguments = poptGetArgs(o->context);

@@ -6,6 +6,7 @@
 #include "stream/score.h"
 
 #include <cairo-svg.h>
+#include <fontconfig/fontconfig.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -455,4 +456,10 @@ int plot_turns(const char *path, const struct recording *reference,
     }
     picture_close(&p);
     return status ? fail(err, "%s", why.text) : 0;
+}
+
+void plot_forget_fonts(void)
+{
+    cairo_debug_reset_static_data();
+    FcFini();
 }

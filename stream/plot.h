@@ -26,4 +26,8 @@ int plot_turns(const char *path, const struct recording *reference,
                const struct recording *system, const struct plot_settings *settings,
                struct error *err);
 
+/* Gives back the fonts that cairo and fontconfig keep for the next picture: for
+ * the end of a program, when nobody draws. */
+void plot_forget_fonts(void);
+
 #endif

@@ -42,7 +42,7 @@ refused 2 'where to?' "$antiphon" convert x
 refused 2 'unexpected argument' "$antiphon" devices x
 refused 2 'only format' "$antiphon" convert x --to onnx -o y
 [ "$("$antiphon" --version | cut -d' ' -f1)" = antiphon ] || complain "--version"
-for command in stream devices info convert features bench; do
+for command in stream devices score plot info convert features bench; do
     "$antiphon" help $command | grep "antiphon $command" >/dev/null || complain "help $command"
 done
 

@@ -182,5 +182,8 @@ int main(void)
         cmocka_unit_test(test_an_hour_is_20_rows_at_most),
         cmocka_unit_test(test_refusals),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+
+    plot_forget_fonts();
+    return failed;
 }
