@@ -142,7 +142,7 @@ try_control() {
     expect "$folder/stream.log" '/antiphon/speaker/o.* is[f]* 1 "Ada L"' || return 1
     oscsend localhost "$control" /antiphon/reset
     for _ in $(seq 150); do # speaker 1 is new again
-        [ "$(grep -c '/antiphon/speaker/new is 1 "speaker 1"' "$folder/stream.log")" -eq 2 ] && break
+        [ "$(grep -c '/antiphon/speaker/new is 1 ' "$folder/stream.log")" -eq 2 ] && break
         sleep 0.1
     done
     kill -INT "$program"
