@@ -176,6 +176,7 @@ static int print_json(const struct figures *f, struct error *err)
     cJSON_AddNumberToObject(json, "rss_bytes", (double)f->rss_bytes);
     cJSON_AddNumberToObject(json, "threads", f->threads);
     cJSON_AddStringToObject(json, "kernels", kernels_get()->name);
+    cJSON_AddStringToObject(json, "blas", op_blas_kernels());
     latency = cJSON_AddObjectToObject(json, "latency_ms");
     cJSON_AddNumberToObject(latency, "p50", f->p50_ms);
     cJSON_AddNumberToObject(latency, "p99", f->p99_ms);
@@ -191,8 +192,9 @@ static int print_json(const struct figures *f, struct error *err)
 
 static void print_text(const struct figures *f)
 {
-    printf("%s, blocks of %d ms, %d thread%s, %s loops, %.0f s of audio\n", f->name, f->block_ms,
-           f->threads, f->threads == 1 ? "" : "s", kernels_get()->name, f->audio_seconds);
+    printf("%s, blocks of %d ms, %d thread%s, %s loops, OpenBLAS %s, %.0f s of audio\n", f->name,
+           f->block_ms, f->threads, f->threads == 1 ? "" : "s", kernels_get()->name,
+           op_blas_kernels(), f->audio_seconds);
     printf("  real-time factor  %.4f (%.0f times faster than the audio)\n",
            f->seconds / f->audio_seconds, f->audio_seconds / f->seconds);
     printf("  block time        %.2f ms median, %.2f ms 99 %%, %.2f ms at most\n", f->p50_ms,

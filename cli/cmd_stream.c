@@ -29,7 +29,7 @@ struct arguments {
     struct source_settings source;
     struct decode_settings decode;
     const char *model, *rttm, *jsonl;
-    const char **osc; // ended by NULL
+    const char **osc, **labels; // ended by NULL
     int osc_port, view, channel, threads, realtime;
     int block_ms, left_ms, right_ms;
     double horizon_seconds, onset, offset;
@@ -101,6 +101,10 @@ static int add_outputs(struct session *s, const struct arguments *a, struct erro
         return -1;
     if (a->jsonl && sinks_add(&s->sinks, &sink_jsonl, a->jsonl, err))
         return -1;
+    for (int i = 0; a->labels && a->labels[i]; i++) {
+        if (sinks_add(&s->sinks, &sink_labels, a->labels[i], err))
+            return -1;
+    }
     for (int i = 0; a->osc && a->osc[i]; i++) {
         if (sinks_add(&s->sinks, &sink_osc, a->osc[i], err))
             return -1;
@@ -120,6 +124,7 @@ static int open_session(struct session *s, struct arguments *a, struct error *er
 
     if (check_arguments(a, &reach, err))
         return STATUS_MISUSED;
+    a->source.channel = a->channel; // the source refuses one it has not
     if (load_model(&s->loaded, a->model, NULL, &reach, err) ||
         source_open(&s->source, &a->source, err) ||
         (a->osc_port && control_open(&s->control, a->osc_port, err)))
@@ -280,6 +285,8 @@ int cmd_stream(int argc, const char **argv, struct error *err)
         {"osc-port", 0, POPT_ARG_INT, &a.osc_port, 0, "listen for control messages", "PORT"},
         {"rttm", 0, POPT_ARG_STRING, &a.rttm, 0, "write turns; -: stdout", "FILE"},
         {"jsonl", 0, POPT_ARG_STRING, &a.jsonl, 0, "write events as JSON lines; -: stdout", "FILE"},
+        {"labels", 0, POPT_ARG_ARGV, &a.labels, 0,
+         "write turns as .txt (Audacity), .vtt or .TextGrid; repeatable", "FILE"},
         {"view", 0, POPT_ARG_NONE, &a.view, 0, "live view [on a terminal]", NULL},
         {"threads", 0, POPT_ARG_INT, &a.threads, 0, "for the matrix products [1]", "N"},
         {"realtime", 0, POPT_ARG_NONE, &a.realtime, 0, "real-time priority, locked memory", NULL},

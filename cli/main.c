@@ -7,11 +7,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 const struct command commands[] = {
     {"stream", "say who is speaking, live: microphone, file or stdin", cmd_stream},
     {"devices", "list the capture devices", cmd_devices},
+    {"score", "compare turns with a reference: DER and JER", cmd_score},
+    {"plot", "draw turns, or two versions of them, as an SVG timeline", cmd_plot},
     {"info", "architecture, parameters and cost of a model", cmd_info},
     {"convert", "turn an upstream checkpoint into an antiphon model", cmd_convert},
     {"features", "write a model's representations and scores of a recording", cmd_features},
@@ -110,30 +111,11 @@ static int help(int argc, const char **argv)
     return run(c, 2, help_argv);
 }
 
-/* OpenBLAS 0.3.21 takes a processor newer than itself for an old one, and then
- * leaves its AVX-512 kernels unused. It reads this variable when it is loaded,
- * so that the program has to be started again. What a user set stands. */
-static void prefer_avx512_blas(char **argv)
-{
-#if defined(__x86_64__) && defined(__linux__)
-    __builtin_cpu_init();
-    if (getenv("OPENBLAS_CORETYPE") || !__builtin_cpu_supports("avx512f") ||
-        !__builtin_cpu_supports("avx512vl") || !__builtin_cpu_supports("avx512bw") ||
-        !__builtin_cpu_supports("avx512dq"))
-        return;
-    if (setenv("OPENBLAS_CORETYPE", "SkylakeX", 1) == 0)
-        execv("/proc/self/exe", argv); // comes back only if it fails: then it goes on slower
-#else
-    (void)argv;
-#endif
-}
-
 int main(int argc, char **argv)
 {
     const char **args = (const char **)argv + 1;
     const struct command *c;
 
-    prefer_avx512_blas(argv);
     signal(SIGPIPE, SIG_IGN);
     if (argc < 2) {
         print_commands(stderr);

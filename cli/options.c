@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "cli/options.h"
 
+#include <assert.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 enum { HELP = 1 << 20 };
 
@@ -18,6 +20,27 @@ static struct poptOption include_table(const struct poptOption *table, const cha
                                NULL};
 }
 
+static int is_text(const struct poptOption *option)
+{
+    return option->argInfo == POPT_ARG_STRING || option->argInfo == POPT_ARG_ARGV;
+}
+
+/* popt hands out copies; of a list, an array of copies. */
+static void free_texts(struct options *o)
+{
+    for (int i = 0; o->table && o->table[i].longName; i++) {
+        char **text = o->table[i].arg;
+        if (!is_text(&o->table[i]) || *text == o->before[i])
+            continue;
+        if (o->table[i].argInfo == POPT_ARG_ARGV) {
+            for (char **item = *(char ***)text; *item; item++)
+                free(*item);
+        }
+        free(*text);
+        *text = NULL;
+    }
+}
+
 static void print_help(poptContext context, const char *name, const struct usage *usage)
 {
     printf("usage: antiphon %s [OPTION...]%s%s\n\n%s\n\n", name, *usage->arguments ? " " : "",
@@ -31,7 +54,11 @@ int options_open(struct options *o, int argc, const char **argv, const struct po
 {
     int status;
 
-    *o = (struct options){0};
+    *o = (struct options){.table = table};
+    for (int i = 0; table[i].longName; i++) {
+        assert(i < OPTIONS_MAX);
+        o->before[i] = is_text(&table[i]) ? *(void **)table[i].arg : NULL;
+    }
     o->all[0] = include_table(table, "Options:");
     o->all[1] = include_table(help_table, "Help:");
     o->context = poptGetContext("antiphon", argc, argv, o->all, 0);
@@ -56,6 +83,7 @@ int options_open(struct options *o, int argc, const char **argv, const struct po
 
 void options_close(struct options *o)
 {
+    free_texts(o);
     if (o->context)
         poptFreeContext(o->context);
     *o = (struct options){0};

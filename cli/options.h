@@ -7,9 +7,13 @@
 
 #include <popt.h>
 
+enum { OPTIONS_MAX = 40 };
+
 struct options {
     poptContext context;
     struct poptOption all[3]; // the command's table and --help
+    const struct poptOption *table;
+    void *before[OPTIONS_MAX]; // the texts' defaults: what differs is popt's copy, to be freed
     const char **arguments; // what is left, ended by NULL; lives until options_close
     int n_arguments;
     int helped;             // --help was asked for and printed
@@ -26,6 +30,7 @@ struct usage {
 int options_open(struct options *o, int argc, const char **argv, const struct poptOption *table,
                  const struct usage *usage, struct error *err);
 
+/* Frees the texts that options were set to: use them before. */
 void options_close(struct options *o);
 
 /* Checks the number of arguments: -1 with the usage line in err. */

@@ -18,7 +18,7 @@ fi
 ninja -C build cli/antiphon >&2
 
 antiphon=build/cli/antiphon
-if $antiphon devices --json | grep -q '"index"'; then
+if $antiphon devices --json | grep '"index"' >/dev/null; then
     echo "Listening to the microphone; q or Ctrl-C ends." >&2
     exec $antiphon stream "$@"
 fi

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: MIT
-/* checkpoint.c - which reader a file gets, and what all of them share. */
-#include "model/checkpoint.h"
+#include "model/checkpoint_read.h"
 
-#include "model/storage.h"
-
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -12,56 +10,168 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-void *storage_alloc(struct checkpoint_storage *s, size_t n)
-{
-    if (s->n_owned == s->room) {
-        size_t room = s->room ? 2 * s->room : 64;
-        void **owned = realloc(s->owned, room * sizeof(*owned));
-        if (!owned)
-            return NULL;
-        s->owned = owned;
-        s->room = room;
-    }
-    void *memory = malloc(n ? n : 1);
-    if (memory)
-        s->owned[s->n_owned++] = memory;
-    return memory;
-}
+static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "model files are used in place");
 
-char *storage_text(struct checkpoint_storage *s, const char *text, size_t n)
-{
-    char *copy = storage_alloc(s, n + 1);
-
-    if (copy) {
-        memcpy(copy, text, n);
-        copy[n] = 0;
-    }
-    return copy;
-}
-
-size_t dtype_bytes(enum dtype dtype)
-{
-    static const unsigned char bytes[] = {
-        [DTYPE_F32] = 4, [DTYPE_F64] = 8, [DTYPE_F16] = 2, [DTYPE_BF16] = 2, [DTYPE_I64] = 8,
-        [DTYPE_I32] = 4, [DTYPE_I16] = 2, [DTYPE_I8] = 1,  [DTYPE_U8] = 1,   [DTYPE_BOOL] = 1,
-    };
-    return bytes[dtype];
-}
+/* What a reader may copy: a file holds most of its tensors uncompressed, and
+ * compressed or expanded ones are a few times larger, not a thousand times. */
+enum { COPY_PER_FILE_BYTE = 32, COPY_BYTES = 64 << 20 };
 
 static int compare_names(const void *a, const void *b)
 {
     return strcmp(((const struct tensor *)a)->name, ((const struct tensor *)b)->name);
 }
 
-int checkpoint_sort(struct checkpoint *c, struct error *err)
+static int sort_tensors(struct checkpoint *c, struct error *err)
 {
-    if (c->n_tensors > 1)
+    if (c->n_tensors)
         qsort(c->tensors, (size_t)c->n_tensors, sizeof(*c->tensors), compare_names);
     for (int i = 1; i < c->n_tensors; i++) {
         if (!strcmp(c->tensors[i - 1].name, c->tensors[i].name))
-            return fail(err, "tensor %.150s stands twice", c->tensors[i].name);
+            return fail(err, "tensor '%.100s' stands there twice; the file is damaged or made "
+                        "by a faulty tool", c->tensors[i].name);
     }
     return 0;
+}
+
+static int begins_with(const struct checkpoint_storage *s, const char *words)
+{
+    return s->n_bytes >= strlen(words) && !memcmp(s->bytes, words, strlen(words));
+}
+
+/* A word on what the file is instead, for the mistakes that people make. */
+static int fail_foreign(const struct checkpoint_storage *s, struct error *err)
+{
+    if (begins_with(s, "version https://git-lfs"))
+        return fail(err, "is a Git LFS pointer, not the model; fetch it with 'git lfs pull'");
+    if (begins_with(s, "<"))
+        return fail(err, "is a web page or XML, not a model; download the file itself");
+    if (begins_with(s, "{"))
+        return fail(err, "is JSON, not a model; give the .safetensors or torch file beside it");
+    if (begins_with(s, "\x80"))
+        return fail(err, "is a bare Python pickle, not a torch file; save the state_dict with "
+                    "torch.save and try that");
+    if (begins_with(s, "RIFF") || begins_with(s, "fLaC"))
+        return fail(err, "is audio, not a model; swap the arguments");
+    return fail(err, "is no model file: expected safetensors or a torch checkpoint (zip)");
+}
+
+static int looks_like_safetensors(const struct checkpoint_storage *s)
+{
+    return s->n_bytes >= 9 && s->bytes[8] == '{';
+}
+
+static int read_any(struct checkpoint *c, struct error *err)
+{
+    const struct checkpoint_storage *s = c->storage;
+
+    if (torch_is_legacy(s->bytes, s->n_bytes))
+        return torch_legacy_read(c, err);
+    if (begins_with(s, "PK\x03\x04") || begins_with(s, "PK\x05\x06"))
+        return torch_zip_read(c, err);
+    if (looks_like_safetensors(s))
+        return safetensors_read(c, err);
+    return fail_foreign(s, err);
+}
+
+static int storage_new(struct checkpoint *c, const void *bytes, size_t n_bytes, struct error *err)
+{
+    *c = (struct checkpoint){0};
+    c->storage = calloc(1, sizeof(*c->storage));
+    if (!c->storage)
+        return fail(err, "out of memory; close other programs");
+    c->storage->bytes = bytes;
+    c->storage->n_bytes = n_bytes;
+    c->storage->pool.limit = n_bytes > SIZE_MAX / 4 / COPY_PER_FILE_BYTE ?
+        SIZE_MAX / 4 : COPY_PER_FILE_BYTE * n_bytes + COPY_BYTES;
+    return 0;
+}
+
+static int open_with(struct checkpoint *c, int (*read)(struct checkpoint *, struct error *),
+                     const char *name, struct error *err)
+{
+    if (!read(c, err) && !sort_tensors(c, err))
+        return 0;
+    checkpoint_close(c);
+    return fail_prefix(err, "%.300s: ", name);
+}
+
+int checkpoint_open_bytes(struct checkpoint *c, const void *bytes, size_t n_bytes,
+                          const char *name, struct error *err)
+{
+    if (storage_new(c, bytes, n_bytes, err))
+        return fail_prefix(err, "%.300s: ", name);
+    return open_with(c, read_any, name, err);
+}
+
+int checkpoint_open_memory(struct checkpoint *c, const void *bytes, size_t n_bytes,
+                           const char *name, struct error *err)
+{
+    if (storage_new(c, bytes, n_bytes, err))
+        return fail_prefix(err, "%.300s: ", name);
+    return open_with(c, safetensors_read, name, err);
+}
+
+/* Maps all of a regular file; the descriptor is not needed afterwards. */
+static int map_descriptor(void **bytes, size_t *n_bytes, int fd, struct error *err)
+{
+    struct stat st;
+
+    if (fstat(fd, &st))
+        return fail(err, "cannot be examined: %s", strerror(errno));
+    if (S_ISDIR(st.st_mode))
+        return fail(err, "is a folder; expected a model file (a folder may be given to convert)");
+    if (!S_ISREG(st.st_mode))
+        return fail(err, "is no regular file and cannot be mapped; copy it to a file first");
+    if (st.st_size == 0)
+        return fail(err, "is empty; expected a model, fetch or make it again");
+    if ((uintmax_t)st.st_size > SIZE_MAX)
+        return fail(err, "is larger than this machine can address");
+    *n_bytes = (size_t)st.st_size;
+    *bytes = mmap(NULL, *n_bytes, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (*bytes == MAP_FAILED)
+        return fail(err, "cannot be mapped: %s", strerror(errno));
+    return 0;
+}
+
+int checkpoint_open(struct checkpoint *c, const char *path, struct error *err)
+{
+    void *bytes = NULL;
+    size_t n_bytes = 0;
+
+    *c = (struct checkpoint){0};
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return fail(err, "%.300s: cannot be opened: %s", path, strerror(errno));
+    int failed = map_descriptor(&bytes, &n_bytes, fd, err);
+    close(fd);
+    if (failed)
+        return fail_prefix(err, "%.300s: ", path);
+    if (storage_new(c, bytes, n_bytes, err)) {
+        munmap(bytes, n_bytes);
+        return fail_prefix(err, "%.300s: ", path);
+    }
+    c->storage->mapping = bytes;
+    return open_with(c, read_any, path, err);
+}
+
+void checkpoint_close(struct checkpoint *c)
+{
+    if (c->storage) {
+        pool_release(&c->storage->pool);
+        if (c->storage->mapping)
+            munmap(c->storage->mapping, c->storage->n_bytes);
+        free(c->storage);
+    }
+    *c = (struct checkpoint){0};
+}
+
+int checkpoint_reserve(struct checkpoint *c, size_t n, struct error *err)
+{
+    if (n > CHECKPOINT_MAX_TENSORS)
+        return fail(err, "has %zu tensors; no model has more than %d", n, CHECKPOINT_MAX_TENSORS);
+    c->tensors = pool_alloc(&c->storage->pool, n * sizeof(*c->tensors), _Alignof(struct tensor),
+                            err);
+    return c->tensors ? 0 : -1;
 }
 
 const struct tensor *checkpoint_find(const struct checkpoint *c, const char *name)
@@ -70,147 +180,5 @@ const struct tensor *checkpoint_find(const struct checkpoint *c, const char *nam
 
     if (!c->n_tensors)
         return NULL;
-    return bsearch(&key, c->tensors, (size_t)c->n_tensors, sizeof(key), compare_names);
-}
-
-size_t tensor_count(const struct tensor *t)
-{
-    size_t count = 1;
-
-    for (int a = 0; a < t->n_axes; a++)
-        count *= (size_t)t->size[a];
-    return count;
-}
-
-/* IEEE 754 half precision. */
-static float float_from_half(uint16_t h)
-{
-    uint32_t sign = (uint32_t)(h & 0x8000) << 16, exponent = h >> 10 & 31, mantissa = h & 1023;
-    float value;
-
-    if (exponent == 0) { // zero and subnormal: mantissa times 2^-24
-        value = (float)mantissa * 0x1p-24f;
-        return sign ? -value : value;
-    }
-    uint32_t bits = sign | mantissa << 13;
-    bits |= exponent == 31 ? 0x7f800000u : (exponent + 112) << 23;
-    memcpy(&value, &bits, sizeof(value));
-    return value;
-}
-
-static float float_from_bfloat(uint16_t b)
-{
-    uint32_t bits = (uint32_t)b << 16;
-    float value;
-
-    memcpy(&value, &bits, sizeof(value));
-    return value;
-}
-
-void tensor_to_floats(float *dst, const struct tensor *t)
-{
-    size_t n = tensor_count(t);
-
-    for (size_t i = 0; i < n; i++) {
-        switch (t->dtype) {
-        case DTYPE_F32: dst[i] = ((const float *)t->data)[i]; break;
-        case DTYPE_F64: dst[i] = (float)((const double *)t->data)[i]; break;
-        case DTYPE_F16: dst[i] = float_from_half(((const uint16_t *)t->data)[i]); break;
-        case DTYPE_BF16: dst[i] = float_from_bfloat(((const uint16_t *)t->data)[i]); break;
-        case DTYPE_I64: dst[i] = (float)((const int64_t *)t->data)[i]; break;
-        case DTYPE_I32: dst[i] = (float)((const int32_t *)t->data)[i]; break;
-        case DTYPE_I16: dst[i] = ((const int16_t *)t->data)[i]; break;
-        case DTYPE_I8: dst[i] = ((const int8_t *)t->data)[i]; break;
-        case DTYPE_U8:
-        case DTYPE_BOOL: dst[i] = ((const uint8_t *)t->data)[i]; break;
-        }
-    }
-}
-
-static int parse(struct checkpoint *c, const unsigned char *bytes, size_t n, struct error *err)
-{
-    c->storage = calloc(1, sizeof(*c->storage));
-    if (!c->storage)
-        return fail(err, "out of memory");
-    if (n >= 4 && !memcmp(bytes, "PK\3\4", 4))
-        return torch_parse(c, bytes, n, err);
-    if (n >= 9 && bytes[8] == '{')
-        return safetensors_parse(c, bytes, n, err);
-    if (n >= 2 && bytes[0] == 0x80 && bytes[1] == 2)
-        return fail(err, "an old torch file (before 1.6); load it in PyTorch and torch.save it");
-    return fail(err, "neither safetensors nor a torch file");
-}
-
-int checkpoint_open_bytes(struct checkpoint *c, const void *bytes, size_t n, struct error *err)
-{
-    *c = (struct checkpoint){0};
-    if (parse(c, bytes, n, err)) {
-        checkpoint_close(c);
-        return -1;
-    }
-    return 0;
-}
-
-int checkpoint_open_memory(struct checkpoint *c, const void *bytes, size_t n_bytes,
-                           const char *name, struct error *err)
-{
-    return checkpoint_open_bytes(c, bytes, n_bytes, err) ? fail_prefix(err, "%s: ", name) : 0;
-}
-
-/* The mapping of a whole regular file. */
-static void *map_file(size_t *bytes, const char *path, struct error *err)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    void *map = NULL;
-    struct stat st;
-
-    if (fd < 0 || fstat(fd, &st))
-        fail(err, "%s", strerror(errno));
-    else if (S_ISDIR(st.st_mode))
-        fail(err, "a folder, expected a model file");
-    else if (!S_ISREG(st.st_mode))
-        fail(err, "not a regular file");
-    else if (st.st_size == 0)
-        fail(err, "the file is empty");
-    else if ((map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0)) == MAP_FAILED) {
-        fail(err, "%s", strerror(errno));
-        map = NULL;
-    } else {
-        *bytes = (size_t)st.st_size;
-    }
-    if (fd >= 0)
-        close(fd);
-    return map;
-}
-
-int checkpoint_open(struct checkpoint *c, const char *path, struct error *err)
-{
-    size_t n = 0;
-    void *map = map_file(&n, path, err);
-
-    *c = (struct checkpoint){0};
-    if (!map)
-        return fail_prefix(err, "%s: ", path);
-    if (checkpoint_open_bytes(c, map, n, err)) {
-        munmap(map, n);
-        return fail_prefix(err, "%s: ", path);
-    }
-    c->storage->map = map;
-    c->storage->map_bytes = n;
-    return 0;
-}
-
-void checkpoint_close(struct checkpoint *c)
-{
-    struct checkpoint_storage *s = c->storage;
-
-    if (s) {
-        for (size_t i = 0; i < s->n_owned; i++)
-            free(s->owned[i]);
-        free(s->owned);
-        if (s->map)
-            munmap(s->map, s->map_bytes);
-        free(s);
-    }
-    *c = (struct checkpoint){0};
+    return bsearch(&key, c->tensors, (size_t)c->n_tensors, sizeof(*c->tensors), compare_names);
 }

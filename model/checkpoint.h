@@ -3,12 +3,14 @@
  *
  * Every reader (safetensors, torch zip) ends here: a list of tensors, each
  * checked against the file, and the configuration as JSON text. safetensors
- * are mapped and used in place; a torch storage is in place when it is stored
- * uncompressed, float32 and contiguous, and copied otherwise.
+ * are mapped and used in place; so is a torch tensor whose storage is not
+ * compressed and whose elements follow one another. The rest is copied, also
+ * what does not begin at a multiple of its element.
  *
  * Nothing in the file is a size, index or offset before it was checked. Files
- * are refused with one line that names file and tensor. Thread: any; a
- * checkpoint is constant after opening. */
+ * are refused with one line that names file and tensor. A mapped file must not
+ * be cut while it is open (checkpoint_write replaces it, which is harmless).
+ * Thread: any; a checkpoint is constant after opening. */
 #ifndef CHECKPOINT_H
 #define CHECKPOINT_H
 
@@ -33,7 +35,7 @@ struct tensor {
 struct checkpoint {
     struct tensor *tensors; // sorted by name
     int n_tensors;
-    const char *config;     // JSON object text, or NULL: {"wavlm": {...}, "readout": {...} or absent}
+    const char *config;     // JSON text {"wavlm": {...}, "readout": {...} or absent}, or NULL
     const char *provenance; // text, or NULL
     struct checkpoint_storage *storage; // the mapping and what was copied
 };
@@ -62,8 +64,11 @@ void tensor_to_floats(float *dst, const struct tensor *t);
 
 /* Writes the tensors as one antiphon safetensors file: beside its name, then
  * renamed, so that the name never stands for half a file. metadata: format,
- * version, config and provenance are written from the arguments. Tensor data
- * begin at multiples of 64 bytes of the file. */
+ * version, config and provenance are written from the arguments; either text
+ * may be NULL. The data begin at a multiple of 64 bytes of the file. The format
+ * allows no holes, so only tensors whose bytes are a multiple of 64 are sure
+ * to begin at one; all others begin at a multiple of their element. The order
+ * in which tensors are given does not matter. */
 int checkpoint_write(const char *path, const struct tensor *tensors, int n_tensors,
                      const char *config, const char *provenance, struct error *err);
 

@@ -73,6 +73,11 @@ void op_set_threads(int n)
     openblas_set_num_threads(n);
 }
 
+const char *op_blas_kernels(void)
+{
+    return openblas_get_corename();
+}
+
 void op_warm_up(void)
 {
     enum { N = 64 };

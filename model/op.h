@@ -43,6 +43,9 @@ void log_softmax_forward(float *y, const float *x, int T, int C);
 /* Number of threads the matrix products of this process use from now on. */
 void op_set_threads(int n);
 
+/* The kernels that the BLAS library chose, e.g. "SkylakeX". */
+const char *op_blas_kernels(void);
+
 /* Runs one product of each kind, so that the library has its buffers. */
 void op_warm_up(void);
 

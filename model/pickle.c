@@ -1,399 +1,485 @@
 // SPDX-License-Identifier: MIT
-/* pickle.c - the machine: a stack, a memo, and one function a family of opcodes. */
 #include "model/pickle_machine.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { MEMO_MAX = 1 << 22 };
+/* A checkpoint of 500 tensors takes 10 000 instructions; each makes one value at most. */
+enum { MAX_VALUES = 1 << 20, MAX_PROTOCOL = 5 };
 
-static int op_integer(struct machine *m, int n_bytes)
+#define AGAIN "; the file is damaged or cut short, fetch or make it again"
+
+struct pickle_value *pickle_new(struct pickle_machine *m, enum pickle_kind kind)
 {
-    struct value *v = machine_value(m, VALUE_INT);
-    uint64_t number = 0;
-
-    if (machine_take(m, n_bytes, &number))
-        return -1;
-    if (v)
-        v->integer = n_bytes == 4 ? (int32_t)(uint32_t)number : (int64_t)number;
-    return machine_push(m, v);
-}
-
-static int op_long(struct machine *m)
-{
-    struct value *v = machine_value(m, VALUE_INT);
-    uint64_t length = 0, number = 0;
-
-    if (machine_take(m, 1, &length))
-        return -1;
-    if (length > 8)
-        return fail(m->err, "pickle: a number of %d bytes", (int)length);
-    if (machine_take(m, (int)length, &number))
-        return -1;
-    if (length > 0 && length < 8 && number >> (8 * length - 1) & 1)
-        number |= ~(uint64_t)0 << (8 * length); // two's complement, cut short
-    if (v)
-        v->integer = (int64_t)number;
-    return machine_push(m, v);
-}
-
-static int op_float(struct machine *m)
-{
-    struct value *v = machine_value(m, VALUE_FLOAT);
-    uint64_t bits = 0;
-
-    if (m->end - m->at < 8)
-        return machine_damaged(m);
-    for (int i = 0; i < 8; i++)
-        bits = bits << 8 | *m->at++;
-    if (v)
-        memcpy(&v->real, &bits, sizeof(bits));
-    return machine_push(m, v);
-}
-
-static int op_string(struct machine *m, int length_bytes)
-{
-    struct value *v = machine_value(m, VALUE_STRING);
-    uint64_t length = 0;
-
-    if (machine_take(m, length_bytes, &length))
-        return -1;
-    if (length > (uint64_t)(m->end - m->at))
-        return machine_damaged(m);
-    if (v) {
-        v->string.text = (const char *)m->at;
-        v->string.length = length;
+    if (m->n_values == MAX_VALUES) {
+        fail(m->err, "pickle has more than %d values; no checkpoint needs that many", MAX_VALUES);
+        return NULL;
     }
-    m->at += length;
-    return machine_push(m, v);
+    struct pickle_value *v = pool_alloc(m->pool, sizeof(*v), _Alignof(struct pickle_value), m->err);
+    if (v) {
+        v->kind = kind;
+        m->n_values++;
+    }
+    return v;
 }
 
-static int op_bool(struct machine *m, int truth)
+/* --- the input -------------------------------------------------------- */
+
+static const unsigned char *take(struct pickle_machine *m, size_t n)
 {
-    struct value *v = machine_value(m, VALUE_BOOL);
+    const unsigned char *at = m->at;
 
-    if (v)
-        v->integer = truth;
-    return machine_push(m, v);
+    if (n > (size_t)(m->end - at)) {
+        fail(m->err, "pickle ends inside an instruction" AGAIN);
+        return NULL;
+    }
+    m->at += n;
+    return at;
 }
 
-static const struct {
-    const char *module, *name;
-    enum global which;
-    enum dtype dtype;
-} allowed[] = {
-    {"collections", "OrderedDict", GLOBAL_DICT, 0},
-    {"torch._utils", "_rebuild_tensor_v2", GLOBAL_TENSOR, 0},
-    {"torch._utils", "_rebuild_parameter", GLOBAL_PARAMETER, 0},
-    {"torch", "FloatStorage", GLOBAL_STORAGE, DTYPE_F32},
-    {"torch", "DoubleStorage", GLOBAL_STORAGE, DTYPE_F64},
-    {"torch", "HalfStorage", GLOBAL_STORAGE, DTYPE_F16},
-    {"torch", "BFloat16Storage", GLOBAL_STORAGE, DTYPE_BF16},
-    {"torch", "LongStorage", GLOBAL_STORAGE, DTYPE_I64},
-    {"torch", "IntStorage", GLOBAL_STORAGE, DTYPE_I32},
-    {"torch", "ShortStorage", GLOBAL_STORAGE, DTYPE_I16},
-    {"torch", "CharStorage", GLOBAL_STORAGE, DTYPE_I8},
-    {"torch", "ByteStorage", GLOBAL_STORAGE, DTYPE_U8},
-    {"torch", "BoolStorage", GLOBAL_STORAGE, DTYPE_BOOL},
-};
+/* An unsigned little-endian number of n <= 8 bytes. */
+static int take_number(struct pickle_machine *m, size_t n, uint64_t *out)
+{
+    const unsigned char *at = take(m, n);
 
-/* A line of the pickle without its newline. */
-static int take_line(struct machine *m, const char **line, size_t *length)
+    if (!at)
+        return -1;
+    *out = 0;
+    for (size_t i = n; i-- > 0;)
+        *out = *out << 8 | at[i];
+    return 0;
+}
+
+/* The line up to the next newline, as a string of the pool. */
+static char *take_line(struct pickle_machine *m)
 {
     const unsigned char *newline = memchr(m->at, '\n', (size_t)(m->end - m->at));
 
-    if (!newline)
-        return machine_damaged(m);
-    *line = (const char *)m->at;
-    *length = (size_t)(newline - m->at);
-    m->at = newline + 1;
-    return 0;
-}
-
-static int same(const char *text, size_t length, const char *word)
-{
-    return strlen(word) == length && !memcmp(text, word, length);
-}
-
-static int op_global(struct machine *m)
-{
-    const char *module = NULL, *name = NULL;
-    size_t n_module = 0, n_name = 0;
-
-    if (take_line(m, &module, &n_module) || take_line(m, &name, &n_name))
-        return -1;
-    for (size_t i = 0; i < sizeof(allowed) / sizeof(*allowed); i++) {
-        if (same(module, n_module, allowed[i].module) && same(name, n_name, allowed[i].name)) {
-            struct value *v = machine_value(m, VALUE_GLOBAL);
-            if (v) {
-                v->global.which = allowed[i].which;
-                v->global.dtype = allowed[i].dtype;
-            }
-            return machine_push(m, v);
-        }
-    }
-    return fail(m->err, "not a plain checkpoint: its pickle wants %.*s.%.*s, which is not run; "
-                        "save a state_dict instead",
-                (int)(n_module < 60 ? n_module : 60), module, (int)(n_name < 60 ? n_name : 60),
-                name);
-}
-
-/* The number of a tuple or list. */
-static const struct value *item(const struct value *v, size_t i, enum value_type type)
-{
-    if (!v || (v->type != VALUE_TUPLE && v->type != VALUE_LIST) || i >= v->sequence.n ||
-        v->sequence.items[i]->type != type)
+    if (!newline) {
+        fail(m->err, "pickle ends inside a name" AGAIN);
         return NULL;
-    return v->sequence.items[i];
+    }
+    char *line = pool_string(m->pool, (const char *)m->at, (size_t)(newline - m->at), m->err);
+    m->at = newline + 1;
+    return line;
 }
 
-/* ('storage', type, key, device, number of elements) */
-static int op_persistent_id(struct machine *m)
-{
-    const struct value *id = machine_pop(m), *kind = item(id, 0, VALUE_STRING);
-    const struct value *type = item(id, 1, VALUE_GLOBAL), *key = item(id, 2, VALUE_STRING);
-    const struct value *n = item(id, 4, VALUE_INT);
-    struct value *v = machine_value(m, VALUE_STORAGE);
+/* --- the stack -------------------------------------------------------- */
 
-    if (!kind || !same(kind->string.text, kind->string.length, "storage") || !type ||
-        type->global.which != GLOBAL_STORAGE || !key || !n || n->integer < 0)
-        return fail(m->err, "pickle: a reference that is no storage");
+static int push(struct pickle_machine *m, struct pickle_value *v)
+{
+    if (!v)
+        return -1;
+    if (m->n_stack == m->stack_capacity) {
+        void *bigger = pool_grow(m->pool, m->stack, m->n_stack, &m->stack_capacity,
+                                 sizeof(*m->stack), m->err);
+        if (!bigger)
+            return -1;
+        m->stack = bigger;
+    }
+    m->stack[m->n_stack++] = v;
+    return 0;
+}
+
+/* The topmost n > 0 values, which may not reach below the last mark. */
+static struct pickle_value **top(struct pickle_machine *m, size_t n)
+{
+    size_t fence = m->n_marks ? m->marks[m->n_marks - 1] : 0;
+
+    if (n > m->n_stack - fence) {
+        fail(m->err, "pickle takes a value that is not there" AGAIN);
+        return NULL;
+    }
+    return m->stack + m->n_stack - n;
+}
+
+static int op_mark(struct pickle_machine *m)
+{
+    if (m->n_marks == m->marks_capacity) {
+        void *bigger = pool_grow(m->pool, m->marks, m->n_marks, &m->marks_capacity,
+                                 sizeof(*m->marks), m->err);
+        if (!bigger)
+            return -1;
+        m->marks = bigger;
+    }
+    m->marks[m->n_marks++] = m->n_stack;
+    return 0;
+}
+
+/* Ends the last mark; how many values stood above it goes to n. */
+static int pop_mark(struct pickle_machine *m, size_t *n)
+{
+    if (!m->n_marks)
+        return fail(m->err, "pickle ends a list that was not begun" AGAIN);
+    *n = m->n_stack - m->marks[--m->n_marks];
+    return 0;
+}
+
+/* --- plain values ----------------------------------------------------- */
+
+static int push_integer(struct pickle_machine *m, enum pickle_kind kind, int64_t integer)
+{
+    struct pickle_value *v = pickle_new(m, kind);
+
+    if (v)
+        v->integer = integer;
+    return push(m, v);
+}
+
+static int op_none(struct pickle_machine *m) { return push(m, pickle_new(m, PICKLE_NONE)); }
+static int op_true(struct pickle_machine *m) { return push_integer(m, PICKLE_BOOL, 1); }
+static int op_false(struct pickle_machine *m) { return push_integer(m, PICKLE_BOOL, 0); }
+
+static int push_number(struct pickle_machine *m, size_t n)
+{
+    uint64_t number;
+
+    if (take_number(m, n, &number))
+        return -1;
+    return push_integer(m, PICKLE_INT, n == 4 ? (int64_t)(int32_t)number : (int64_t)number);
+}
+
+static int op_int4(struct pickle_machine *m) { return push_number(m, 4); }
+static int op_int1(struct pickle_machine *m) { return push_number(m, 1); }
+static int op_int2(struct pickle_machine *m) { return push_number(m, 2); }
+
+/* Two's complement of any length; what fits 64 bits is taken. */
+static int op_long(struct pickle_machine *m)
+{
+    uint64_t n, number = 0;
+
+    if (take_number(m, 1, &n))
+        return -1;
+    const unsigned char *at = take(m, n);
+    if (!at)
+        return -1;
+    if (n > 8)
+        return fail(m->err, "pickle has an integer of %d bytes; at most 8 are read", (int)n);
+    for (size_t i = n; i-- > 0;)
+        number = number << 8 | at[i];
+    if (n && n < 8 && at[n - 1] & 0x80)
+        number |= UINT64_MAX << (8 * n);
+    return push_integer(m, PICKLE_INT, (int64_t)number);
+}
+
+static int op_float(struct pickle_machine *m)
+{
+    const unsigned char *at = take(m, 8);
+    uint64_t bits = 0;
+
+    if (!at)
+        return -1;
+    for (int i = 0; i < 8; i++) // the only big-endian number of the format
+        bits = bits << 8 | at[i];
+    struct pickle_value *v = pickle_new(m, PICKLE_FLOAT);
+    if (v)
+        memcpy(&v->real, &bits, sizeof(v->real));
+    return push(m, v);
+}
+
+static int push_string(struct pickle_machine *m, size_t n_length)
+{
+    uint64_t n;
+
+    if (take_number(m, n_length, &n))
+        return -1;
+    const char *at = (const char *)take(m, n);
+    if (!at)
+        return -1;
+    if (!utf8_valid(at, n) || memchr(at, 0, n))
+        return fail(m->err, "pickle has a string that is not UTF-8 or holds a zero" AGAIN);
+    struct pickle_value *v = pickle_new(m, PICKLE_STRING);
     if (v) {
-        v->storage.dtype = type->global.dtype;
-        v->storage.key = id->sequence.items[2];
-        v->storage.n = n->integer;
-    }
-    return machine_push(m, v);
-}
-
-/* (storage, offset, sizes, strides, ...) */
-static int rebuild_tensor(struct machine *m, const struct value *args)
-{
-    const struct value *storage = item(args, 0, VALUE_STORAGE), *offset = item(args, 1, VALUE_INT);
-    const struct value *sizes = item(args, 2, VALUE_TUPLE), *strides = item(args, 3, VALUE_TUPLE);
-    struct value *v;
-
-    if (!storage || !offset || !sizes || !strides || sizes->sequence.n != strides->sequence.n ||
-        sizes->sequence.n > CHECKPOINT_MAX_AXES)
-        return fail(m->err, "pickle: a tensor that is described in an unknown way");
-    v = machine_value(m, VALUE_TENSOR);
-    if (!v)
-        return machine_no_memory(m);
-    v->tensor.storage = args->sequence.items[0];
-    v->tensor.offset = offset->integer;
-    for (size_t i = 0; i < sizes->sequence.n; i++) {
-        const struct value *size = item(sizes, i, VALUE_INT), *stride = item(strides, i, VALUE_INT);
-        if (!size || !stride)
-            return fail(m->err, "pickle: a tensor with a size that is no number");
-        v->tensor.size[i] = size->integer;
-        v->tensor.stride[i] = stride->integer;
-        v->tensor.n_axes++;
-    }
-    return machine_push(m, v);
-}
-
-static int op_reduce(struct machine *m)
-{
-    struct value *args = machine_pop(m), *function = machine_pop(m);
-
-    if (!args || args->type != VALUE_TUPLE || !function || function->type != VALUE_GLOBAL)
-        return machine_damaged(m);
-    switch (function->global.which) {
-    case GLOBAL_DICT:
-        if (args->sequence.n)
-            return fail(m->err, "pickle: an OrderedDict built in an unknown way");
-        return machine_push(m, machine_value(m, VALUE_DICT));
-    case GLOBAL_TENSOR: return rebuild_tensor(m, args);
-    case GLOBAL_PARAMETER:
-        if (!item(args, 0, VALUE_TENSOR))
-            return fail(m->err, "pickle: a parameter without its tensor");
-        return machine_push(m, args->sequence.items[0]);
-    case GLOBAL_STORAGE: break;
-    }
-    return fail(m->err, "pickle: a storage type used as a function");
-}
-
-/* The state of an OrderedDict is its _metadata: not needed. */
-static int op_build(struct machine *m)
-{
-    struct value *state = machine_pop(m);
-
-    if (!state || !machine_top(m) || machine_top(m)->type != VALUE_DICT)
-        return fail(m->err, "pickle: it sets the state of something that has none");
-    return 0;
-}
-
-static int op_tuple(struct machine *m, int n)
-{
-    struct value *v = machine_value(m, VALUE_TUPLE), *items[3];
-
-    if (!v)
-        return machine_no_memory(m);
-    for (int i = n; i-- > 0;) {
-        items[i] = machine_pop(m);
-        if (!items[i])
-            return machine_damaged(m);
-    }
-    for (int i = 0; i < n; i++) {
-        if (machine_append(m, v, items[i]))
+        v->string.n = n;
+        v->string.bytes = pool_string(m->pool, at, n, m->err);
+        if (!v->string.bytes)
             return -1;
     }
-    return machine_push(m, v);
+    return push(m, v);
 }
 
-static int op_tuple_from_mark(struct machine *m)
+static int op_string1(struct pickle_machine *m) { return push_string(m, 1); }
+static int op_string4(struct pickle_machine *m) { return push_string(m, 4); }
+
+/* --- tuples, lists, dictionaries -------------------------------------- */
+
+/* The topmost n values become one tuple. */
+static int push_tuple(struct pickle_machine *m, size_t n)
 {
-    struct value *v = machine_value(m, VALUE_TUPLE);
+    struct pickle_value *v = pickle_new(m, PICKLE_TUPLE);
 
-    return !v ? machine_no_memory(m) : machine_collect(m, v) ? -1 : machine_push(m, v);
-}
-
-/* The container under the last mark, if it is of that type. */
-static struct value *under_mark(const struct machine *m, enum value_type type)
-{
-    size_t at = m->n_marks ? m->marks[m->n_marks - 1] : 0;
-
-    return at && m->stack[at - 1]->type == type ? m->stack[at - 1] : NULL;
-}
-
-static int op_extend(struct machine *m, enum value_type type)
-{
-    struct value *container = under_mark(m, type);
-
-    if (!container || machine_collect(m, container))
-        return container ? -1 : machine_damaged(m);
-    return type == VALUE_DICT && container->sequence.n % 2 ? machine_damaged(m) : 0;
-}
-
-static int op_append(struct machine *m)
-{
-    struct value *v = machine_pop(m);
-
-    if (!v || !machine_top(m) || machine_top(m)->type != VALUE_LIST)
-        return machine_damaged(m);
-    return machine_append(m, machine_top(m), v);
-}
-
-static int op_set_item(struct machine *m)
-{
-    struct value *v = machine_pop(m), *key = machine_pop(m), *dict = machine_top(m);
-
-    if (!v || !key || !dict || dict->type != VALUE_DICT)
-        return machine_damaged(m);
-    return machine_append(m, dict, key) || machine_append(m, dict, v) ? -1 : 0;
-}
-
-static int op_put(struct machine *m, int n_bytes)
-{
-    uint64_t slot = 0;
-
-    if (machine_take(m, n_bytes, &slot))
+    if (!v)
         return -1;
-    if (slot >= MEMO_MAX || !machine_top(m))
-        return machine_damaged(m);
-    if (slot >= m->memo_room) {
-        size_t room = m->memo_room ? m->memo_room : 256;
-        while (room <= slot)
-            room *= 2;
-        struct value **memo = realloc(m->memo, room * sizeof(*memo));
-        if (!memo)
-            return machine_no_memory(m);
-        memset(memo + m->memo_room, 0, (room - m->memo_room) * sizeof(*memo));
-        m->memo = memo;
-        m->memo_room = room;
+    if (n) { // with nothing to take there may be no stack yet
+        struct pickle_value **values = top(m, n);
+        if (!values)
+            return -1;
+        v->items.at = pool_alloc(m->pool, n * sizeof(*values), _Alignof(void *), m->err);
+        if (!v->items.at)
+            return -1;
+        memcpy(v->items.at, values, n * sizeof(*values));
     }
-    m->memo[slot] = machine_top(m);
+    v->items.n = v->items.capacity = n;
+    m->n_stack -= n;
+    return push(m, v);
+}
+
+static int op_tuple0(struct pickle_machine *m) { return push_tuple(m, 0); }
+static int op_tuple1(struct pickle_machine *m) { return push_tuple(m, 1); }
+static int op_tuple2(struct pickle_machine *m) { return push_tuple(m, 2); }
+static int op_tuple3(struct pickle_machine *m) { return push_tuple(m, 3); }
+
+static int op_tuple(struct pickle_machine *m)
+{
+    size_t n = 0;
+
+    return pop_mark(m, &n) ? -1 : push_tuple(m, n);
+}
+
+static int op_empty_list(struct pickle_machine *m) { return push(m, pickle_new(m, PICKLE_LIST)); }
+static int op_empty_dict(struct pickle_machine *m) { return push(m, pickle_new(m, PICKLE_DICT)); }
+
+/* The topmost n values go to the end of the list or dictionary below them. */
+static int extend(struct pickle_machine *m, enum pickle_kind kind, size_t n)
+{
+    struct pickle_value **values = top(m, n + 1);
+
+    if (!values)
+        return -1;
+    struct pickle_value *v = *values++;
+    if (v->kind != kind || (kind == PICKLE_DICT && n % 2))
+        return fail(m->err, "pickle adds to what is no list or dictionary" AGAIN);
+    while (v->items.capacity - v->items.n < n) {
+        void *bigger = pool_grow(m->pool, v->items.at, v->items.n, &v->items.capacity,
+                                 sizeof(*v->items.at), m->err);
+        if (!bigger)
+            return -1;
+        v->items.at = bigger;
+    }
+    if (n)
+        memcpy(v->items.at + v->items.n, values, n * sizeof(*values));
+    v->items.n += n;
+    m->n_stack -= n;
     return 0;
 }
 
-static int op_get(struct machine *m, int n_bytes)
-{
-    uint64_t slot = 0;
+static int op_append(struct pickle_machine *m) { return extend(m, PICKLE_LIST, 1); }
+static int op_setitem(struct pickle_machine *m) { return extend(m, PICKLE_DICT, 2); }
 
-    if (machine_take(m, n_bytes, &slot))
+static int op_appends(struct pickle_machine *m)
+{
+    size_t n = 0;
+
+    return pop_mark(m, &n) ? -1 : extend(m, PICKLE_LIST, n);
+}
+
+static int op_setitems(struct pickle_machine *m)
+{
+    size_t n = 0;
+
+    return pop_mark(m, &n) ? -1 : extend(m, PICKLE_DICT, n);
+}
+
+/* --- the memo --------------------------------------------------------- */
+
+static int memo_put(struct pickle_machine *m, uint64_t index)
+{
+    struct pickle_value **value = top(m, 1);
+
+    if (!value)
         return -1;
-    if (slot >= m->memo_room || !m->memo[slot])
-        return machine_damaged(m);
-    return machine_push(m, m->memo[slot]);
-}
-
-static int step(struct machine *m, int op)
-{
-    switch (op) {
-    case '(': return machine_mark(m);
-    case ')': return machine_push(m, machine_value(m, VALUE_TUPLE));
-    case ']': return machine_push(m, machine_value(m, VALUE_LIST));
-    case '}': return machine_push(m, machine_value(m, VALUE_DICT));
-    case 'N': return machine_push(m, machine_value(m, VALUE_NONE));
-    case 0x88: return op_bool(m, 1);
-    case 0x89: return op_bool(m, 0);
-    case 'K': return op_integer(m, 1);
-    case 'M': return op_integer(m, 2);
-    case 'J': return op_integer(m, 4);
-    case 0x8a: return op_long(m);
-    case 'G': return op_float(m);
-    case 'X': return op_string(m, 4);
-    case 0x8c: return op_string(m, 1);
-    case 't': return op_tuple_from_mark(m);
-    case 0x85: return op_tuple(m, 1);
-    case 0x86: return op_tuple(m, 2);
-    case 0x87: return op_tuple(m, 3);
-    case 'c': return op_global(m);
-    case 'Q': return op_persistent_id(m);
-    case 'R': return op_reduce(m);
-    case 'b': return op_build(m);
-    case 'a': return op_append(m);
-    case 'e': return op_extend(m, VALUE_LIST);
-    case 's': return op_set_item(m);
-    case 'u': return op_extend(m, VALUE_DICT);
-    case 'q': return op_put(m, 1);
-    case 'r': return op_put(m, 4);
-    case 'h': return op_get(m, 1);
-    case 'j': return op_get(m, 4);
-    default: return fail(m->err, "pickle: opcode 0x%02x is none that torch.save writes", op);
+    if (index > (uint64_t)(m->end - m->start) || index > MAX_VALUES)
+        return fail(m->err, "pickle remembers a value under number %llu" AGAIN,
+                    (unsigned long long)index);
+    while (index >= m->memo_capacity) {
+        void *bigger = pool_grow(m->pool, m->memo, m->n_memo, &m->memo_capacity, sizeof(*m->memo),
+                                 m->err);
+        if (!bigger)
+            return -1;
+        m->memo = bigger;
     }
+    m->memo[index] = *value;
+    if (index >= m->n_memo)
+        m->n_memo = (size_t)index + 1;
+    return 0;
 }
 
-static int run(struct machine *m)
+static int put_numbered(struct pickle_machine *m, size_t n)
 {
-    if (m->end - m->at < 2 || m->at[0] != 0x80 || m->at[1] > 5)
-        return fail(m->err, "pickle: not one");
-    m->at += 2;
-    while (m->at < m->end) {
-        int op = *m->at++;
-        if (op == '.') {
-            m->pickle->root = m->n_marks ? NULL : machine_pop(m);
-            return m->pickle->root ? 0 : machine_damaged(m);
+    uint64_t index = 0;
+
+    return take_number(m, n, &index) ? -1 : memo_put(m, index);
+}
+
+static int get_numbered(struct pickle_machine *m, size_t n)
+{
+    uint64_t index = 0;
+
+    if (take_number(m, n, &index))
+        return -1;
+    if (index >= m->n_memo || !m->memo[index])
+        return fail(m->err, "pickle recalls number %llu, which was not remembered" AGAIN,
+                    (unsigned long long)index);
+    return push(m, m->memo[index]);
+}
+
+static int op_put1(struct pickle_machine *m) { return put_numbered(m, 1); }
+static int op_put4(struct pickle_machine *m) { return put_numbered(m, 4); }
+static int op_get1(struct pickle_machine *m) { return get_numbered(m, 1); }
+static int op_get4(struct pickle_machine *m) { return get_numbered(m, 4); }
+static int op_memoize(struct pickle_machine *m) { return memo_put(m, m->n_memo); }
+
+/* --- names, and what they are called with ----------------------------- */
+
+static int op_name(struct pickle_machine *m)
+{
+    const char *module = take_line(m);
+    const char *name = module ? take_line(m) : NULL;
+
+    return name ? push(m, pickle_name(m, module, name)) : -1;
+}
+
+static int op_stack_name(struct pickle_machine *m)
+{
+    struct pickle_value **words = top(m, 2);
+
+    if (!words)
+        return -1;
+    if (words[0]->kind != PICKLE_STRING || words[1]->kind != PICKLE_STRING)
+        return fail(m->err, "pickle names something by what is no string" AGAIN);
+    m->n_stack -= 2;
+    return push(m, pickle_name(m, words[0]->string.bytes, words[1]->string.bytes));
+}
+
+static int op_call(struct pickle_machine *m)
+{
+    struct pickle_value **values = top(m, 2);
+
+    if (!values)
+        return -1;
+    m->n_stack -= 2;
+    return push(m, pickle_call(m, values[0], values[1]));
+}
+
+static int op_persistent(struct pickle_machine *m)
+{
+    struct pickle_value **values = top(m, 1);
+
+    if (!values)
+        return -1;
+    m->n_stack--;
+    return push(m, pickle_persistent(m, values[0]));
+}
+
+/* Attributes of an OrderedDict (_metadata) are dropped; nothing else may have any. */
+static int op_build(struct pickle_machine *m)
+{
+    struct pickle_value **values = top(m, 2);
+
+    if (!values)
+        return -1;
+    if (values[0]->kind != PICKLE_DICT || values[1]->kind != PICKLE_DICT)
+        return fail(m->err, "not a plain checkpoint: wants to set attributes of an object; save "
+                    "the model's state_dict only");
+    m->n_stack--;
+    return 0;
+}
+
+/* --- running ---------------------------------------------------------- */
+
+static int op_protocol(struct pickle_machine *m)
+{
+    uint64_t protocol;
+
+    if (take_number(m, 1, &protocol))
+        return -1;
+    if (protocol > MAX_PROTOCOL)
+        return fail(m->err, "pickle of protocol %d; at most %d is read", (int)protocol,
+                    MAX_PROTOCOL);
+    return 0;
+}
+
+static int op_frame(struct pickle_machine *m)
+{
+    return take(m, 8) ? 0 : -1; // a length, only good for reading ahead
+}
+
+static int (*const operations[256])(struct pickle_machine *) = {
+    [0x80] = op_protocol, [0x95] = op_frame,
+    ['N'] = op_none, [0x88] = op_true, [0x89] = op_false,
+    ['J'] = op_int4, ['K'] = op_int1, ['M'] = op_int2, [0x8a] = op_long, ['G'] = op_float,
+    ['X'] = op_string4, [0x8c] = op_string1,
+    [')'] = op_tuple0, [0x85] = op_tuple1, [0x86] = op_tuple2, [0x87] = op_tuple3,
+    ['('] = op_mark, ['t'] = op_tuple,
+    [']'] = op_empty_list, ['a'] = op_append, ['e'] = op_appends,
+    ['}'] = op_empty_dict, ['s'] = op_setitem, ['u'] = op_setitems,
+    ['q'] = op_put1, ['r'] = op_put4, ['h'] = op_get1, ['j'] = op_get4, [0x94] = op_memoize,
+    ['c'] = op_name, [0x93] = op_stack_name, ['R'] = op_call, ['b'] = op_build,
+    ['Q'] = op_persistent,
+};
+
+static int run(struct pickle_machine *m)
+{
+    for (;;) {
+        const unsigned char *code = take(m, 1);
+        if (!code)
+            return -1;
+        if (*code == '.')
+            break;
+        if (!operations[*code])
+            return fail(m->err, "not a plain checkpoint: pickle instruction 0x%02x at byte %zu is "
+                        "not allowed; save the model's state_dict only", *code,
+                        (size_t)(code - m->start));
+        if (operations[*code](m))
+            return -1;
+    }
+    if (m->n_stack != 1 || m->n_marks)
+        return fail(m->err, "pickle ends with %zu values, expected one" AGAIN, m->n_stack);
+    return 0;
+}
+
+static int compare_keys(const void *a, const void *b)
+{
+    const struct pickle_storage *x = *(struct pickle_storage *const *)a;
+    const struct pickle_storage *y = *(struct pickle_storage *const *)b;
+
+    return strcmp(x->key, y->key);
+}
+
+/* Leaves one storage of each key in the list; all of a key must agree. */
+static int unite_storages(struct pickle_machine *m)
+{
+    size_t n = 0;
+
+    if (m->n_storages)
+        qsort(m->storages, m->n_storages, sizeof(*m->storages), compare_keys);
+    for (size_t i = 0; i < m->n_storages; i++) {
+        struct pickle_storage *s = m->storages[i], *last = n ? m->storages[n - 1] : NULL;
+        if (!last || strcmp(last->key, s->key)) {
+            s->first = m->storages[n++] = s;
+            continue;
         }
-        if (step(m, op))
-            return -1;
+        if (s->dtype != last->dtype || s->n_elements != last->n_elements)
+            return fail(m->err, "storage '%.60s' is said to be of two types or lengths" AGAIN,
+                        s->key);
+        s->first = last;
     }
-    return fail(m->err, "pickle: cut short");
+    m->n_storages = n;
+    return 0;
 }
 
-int pickle_open(struct pickle *p, const unsigned char *bytes, size_t n, struct error *err)
+int pickle_read(struct pickle *p, struct pool *pool, const void *bytes, size_t n_bytes,
+                struct error *err)
 {
-    struct machine m = {.pickle = p, .at = bytes, .end = bytes + n, .err = err};
-    int status;
+    struct pickle_machine m = {.start = bytes, .at = bytes, .pool = pool, .err = err};
 
-    *p = (struct pickle){0};
-    status = run(&m);
-    free(m.stack);
-    free(m.marks);
-    free(m.memo);
-    if (status)
-        pickle_close(p);
-    return status;
-}
-
-void pickle_close(struct pickle *p)
-{
-    for (size_t i = 0; i < p->n_values; i++) {
-        struct value *v = p->values[i];
-        if (v->type == VALUE_TUPLE || v->type == VALUE_LIST || v->type == VALUE_DICT)
-            free(v->sequence.items);
-        free(v);
-    }
-    free(p->values);
-    *p = (struct pickle){0};
+    m.end = m.start + n_bytes;
+    *p = (struct pickle){.pool = pool};
+    if (run(&m) || unite_storages(&m))
+        return -1;
+    p->root = m.stack[0];
+    p->storages = m.storages;
+    p->n_storages = m.n_storages;
+    p->n_bytes = (size_t)(m.at - m.start);
+    return 0;
 }

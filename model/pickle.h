@@ -1,78 +1,77 @@
 // SPDX-License-Identifier: MIT
-/* pickle.h - a pickle of plain data and tensors, read and never executed.
+/* pickle.h - the values in a Python pickle, of those a checkpoint is made of.
  *
- * The machine knows the opcodes that torch.save writes and a short list of
- * names: OrderedDict, the tensor rebuilders and the storage types. Anything
- * else is refused by name. Memory, depth and number of values are bounded by
- * the length of the pickle, as every value takes at least one byte of it. */
+ * A pickle is a program. This interpreter knows the few instructions that
+ * build plain values, and a short list of names (dictionaries, tensors, their
+ * storages); any other name ends it. Nothing is ever called or imported.
+ *
+ * All values live in the caller's pool, whose limit bounds them. Lists and
+ * dictionaries may contain themselves: whoever walks them bounds the depth.
+ * Strings are UTF-8 without zeros. Thread: any, one pool a thread. */
 #ifndef PICKLE_H
 #define PICKLE_H
 
 #include "model/checkpoint.h"
+#include "model/pool.h"
+#include "model/text.h"
 
-enum value_type {
-    VALUE_NONE,
-    VALUE_BOOL,
-    VALUE_INT,
-    VALUE_FLOAT,
-    VALUE_STRING,
-    VALUE_TUPLE,
-    VALUE_LIST,
-    VALUE_DICT,    // items: key, value, key, value, ..
-    VALUE_GLOBAL,
-    VALUE_STORAGE,
-    VALUE_TENSOR,
+enum pickle_kind {
+    PICKLE_NONE, PICKLE_BOOL, PICKLE_INT, PICKLE_FLOAT, PICKLE_STRING, PICKLE_TUPLE, PICKLE_LIST,
+    PICKLE_DICT, PICKLE_NAME, PICKLE_STORAGE, PICKLE_TENSOR
 };
 
-/* Names a pickle may use. */
-enum global { GLOBAL_DICT, GLOBAL_TENSOR, GLOBAL_PARAMETER, GLOBAL_STORAGE };
+/* A stretch of elements outside the pickle. One storage may be named many
+ * times; the first of the same key stands for all. */
+struct pickle_storage {
+    const char *key;
+    enum dtype dtype;
+    int64_t n_elements;
+    const unsigned char *data;    // filled in by the container's reader, or NULL
+    struct pickle_storage *first; // the one that stands for this key, maybe itself
+};
 
-struct value {
-    enum value_type type;
+struct pickle_tensor {
+    struct pickle_storage *storage;
+    int64_t offset; // elements; offset, size and stride are checked against the storage
+    int n_axes;
+    int64_t size[CHECKPOINT_MAX_AXES], stride[CHECKPOINT_MAX_AXES];
+};
+
+struct pickle_value {
+    enum pickle_kind kind;
     union {
-        int64_t integer; // and bool
+        int64_t integer;          // INT; BOOL: 0 or 1; NAME: what the interpreter knows it as
         double real;
         struct {
-            const char *text; // not ended by 0
-            size_t length;
+            const char *bytes;    // terminated
+            size_t n;
         } string;
         struct {
-            struct value **items;
-            size_t n, room;
-        } sequence;
-        struct {
-            enum global which;
-            enum dtype dtype; // of a storage type
-        } global;
-        struct {
-            enum dtype dtype;
-            struct value *key; // a string
-            int64_t n;         // elements
-        } storage;
-        struct {
-            struct value *storage;
-            int64_t offset; // elements
-            int n_axes;
-            int64_t size[CHECKPOINT_MAX_AXES], stride[CHECKPOINT_MAX_AXES];
-        } tensor;
+            struct pickle_value **at; // DICT: key, value, key, value, ...
+            size_t n, capacity;
+        } items;
+        struct pickle_storage *storage;
+        struct pickle_tensor *tensor;
     };
 };
 
 struct pickle {
-    struct value *root;
-    struct value **values; // all of them, for pickle_close
-    size_t n_values, room;
+    struct pool *pool;
+    struct pickle_value *root;
+    struct pickle_storage **storages; // one of each key, sorted by key
+    size_t n_storages;
+    size_t n_bytes;                   // length of the pickle, from its start to its end
 };
 
-/* Reads n bytes, which must outlive the pickle. */
-int pickle_open(struct pickle *p, const unsigned char *bytes, size_t n, struct error *err);
-void pickle_close(struct pickle *p);
+/* Interprets one pickle at the start of these bytes; more may follow. What is
+ * built refers to the pool only. */
+int pickle_read(struct pickle *p, struct pool *pool, const void *bytes, size_t n_bytes,
+                struct error *err);
 
-/* The value of a dict's string key, or NULL. */
-const struct value *value_get(const struct value *dict, const char *key);
+/* The value of a string key, or NULL; the last one counts. */
+const struct pickle_value *pickle_get(const struct pickle_value *dict, const char *key);
 
-/* Plain data as JSON text, to be freed: tuples become lists, keys that are
- * integers strings. NULL with err filled for tensors and the like. */
-char *value_json(const struct value *v, struct error *err);
+/* Writes plain values as JSON: tuples as lists, int keys as strings. */
+int pickle_to_json(struct text *t, const struct pickle_value *v, struct error *err);
 
 #endif

@@ -1,46 +1,36 @@
 // SPDX-License-Identifier: MIT
-/* pickle_machine.h - the stack machine under the opcodes; for pickle.c only.
- *
- * All that can fail returns -1, or NULL, after filling the machine's err. */
+/* pickle_machine.h - the interpreter's state, shared by pickle.c (the
+ * instructions) and pickle_torch.c (the allow-list). Not for others. */
 #ifndef PICKLE_MACHINE_H
 #define PICKLE_MACHINE_H
 
 #include "model/pickle.h"
 
-struct machine {
-    struct pickle *pickle;
-    const unsigned char *at, *end;
-    struct value **stack;
-    size_t n_stack, stack_room;
-    size_t *marks;
-    size_t n_marks, marks_room;
-    struct value **memo;
-    size_t memo_room;
+struct pickle_machine {
+    const unsigned char *start, *at, *end;
+    struct pool *pool;
     struct error *err;
+    struct pickle_value **stack, **memo;
+    size_t n_stack, stack_capacity;
+    size_t *marks;              // heights of the stack
+    size_t n_marks, marks_capacity;
+    size_t n_memo, memo_capacity; // n_memo: one more than the largest index
+    size_t n_values;
+    struct pickle_storage **storages;
+    size_t n_storages, storages_capacity;
 };
 
-int machine_no_memory(struct machine *m);
+/* A new zeroed value, counted; NULL on error. */
+struct pickle_value *pickle_new(struct pickle_machine *m, enum pickle_kind kind);
 
-/* "damaged", and where. */
-int machine_damaged(struct machine *m);
+/* The name module.name as a value, or NULL if it is not on the list. */
+struct pickle_value *pickle_name(struct pickle_machine *m, const char *module, const char *name);
 
-/* A value that lives as long as the pickle; NULL without memory. */
-struct value *machine_value(struct machine *m, enum value_type type);
+/* What name(*arguments) would give, or NULL. arguments is a tuple. */
+struct pickle_value *pickle_call(struct pickle_machine *m, const struct pickle_value *name,
+                                 const struct pickle_value *arguments);
 
-/* The stack. Values below the last mark are not popped; pushing NULL is the
- * memory error of the machine_value that made it. */
-int machine_push(struct machine *m, struct value *v);
-struct value *machine_pop(struct machine *m);
-struct value *machine_top(const struct machine *m);
-int machine_mark(struct machine *m);
-
-/* n little-endian bytes of the pickle as a number. */
-int machine_take(struct machine *m, int n, uint64_t *number);
-
-/* Adds an item to a tuple, list or dict. */
-int machine_append(struct machine *m, struct value *sequence, struct value *item);
-
-/* Moves everything above the last mark into a sequence, and the mark away. */
-int machine_collect(struct machine *m, struct value *sequence);
+/* The storage that a persistent id, a tuple, stands for, or NULL. */
+struct pickle_value *pickle_persistent(struct pickle_machine *m, const struct pickle_value *id);
 
 #endif

@@ -1,292 +1,327 @@
 // SPDX-License-Identifier: MIT
-/* safetensors.c - the format: 8 bytes length n, n bytes JSON, data.
+/* safetensors.c - reading: 8 bytes of length, a JSON header, the data.
  *
- * {"name": {"dtype": "F32", "shape": [..], "data_offsets": [begin, end]}, ..,
- *  "__metadata__": {"key": "text"}}; offsets count from the data's first byte. */
-#include "model/output_file.h"
-#include "model/storage.h"
+ * The header is looked over as plain bytes (characters, depth, number of
+ * values) before cJSON sees it, so that what cJSON builds is bounded. The
+ * tensors must cover the data without hole or overlap, as the official reader
+ * demands. Data are used in place; a tensor that does not start at a multiple
+ * of its element is copied. */
+#include "model/checkpoint_read.h"
+#include "model/text.h"
 
 #include <cjson/cJSON.h>
 #include <errno.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { HEADER_MAX = 100 << 20, TENSORS_MAX = 1 << 20 };
+/* A model of 10 000 tensors has a header of 2 MB. */
+enum { HEADER_MAX_BYTES = 16 << 20, HEADER_MAX_VALUES = 1 << 20, HEADER_MAX_DEPTH = 8 };
 
-static const char *const dtype_names[] = {
-    [DTYPE_F32] = "F32", [DTYPE_F64] = "F64", [DTYPE_F16] = "F16", [DTYPE_BF16] = "BF16",
-    [DTYPE_I64] = "I64", [DTYPE_I32] = "I32", [DTYPE_I16] = "I16", [DTYPE_I8] = "I8",
-    [DTYPE_U8] = "U8",   [DTYPE_BOOL] = "BOOL",
+#define AGAIN "; the file is damaged or cut short, fetch or make it again"
+
+struct header {
+    const char *text;
+    size_t n;
+    const unsigned char *data; // what follows the header
+    size_t n_data;
 };
 
-static int dtype_parse(enum dtype *dtype, const char *name)
-{
-    for (size_t i = 0; i < sizeof(dtype_names) / sizeof(*dtype_names); i++) {
-        if (!strcmp(dtype_names[i], name)) {
-            *dtype = (enum dtype)i;
-            return 0;
-        }
-    }
-    return -1;
-}
-
-/* A whole number from 0 to 2^53, as JSON can carry it. */
-static int get_size(uint64_t *dst, const cJSON *item)
-{
-    if (!cJSON_IsNumber(item) || !(item->valuedouble >= 0.0 && item->valuedouble <= 0x1p53) ||
-        item->valuedouble != floor(item->valuedouble))
-        return -1;
-    *dst = (uint64_t)item->valuedouble;
-    return 0;
-}
-
-static int parse_shape(struct tensor *t, uint64_t *bytes, const cJSON *shape, struct error *err)
-{
-    const cJSON *item;
-
-    if (!cJSON_IsArray(shape) || cJSON_GetArraySize(shape) > CHECKPOINT_MAX_AXES)
-        return fail(err, "tensor %.150s: its shape should be a list of at most %d sizes", t->name,
-                    CHECKPOINT_MAX_AXES);
-    *bytes = dtype_bytes(t->dtype);
-    cJSON_ArrayForEach(item, shape)
-    {
-        uint64_t size;
-        if (get_size(&size, item) || (size > 0 && *bytes > (UINT64_MAX >> 1) / size))
-            return fail(err, "tensor %.150s: axis %d has an impossible size", t->name, t->n_axes);
-        t->size[t->n_axes++] = (int64_t)size;
-        *bytes *= size;
-    }
-    return 0;
-}
-
-/* Where a tensor's bytes lie; begin and end are kept to look for overlaps. */
-struct range {
+/* Where a tensor lies, to find holes and overlaps. */
+struct span {
     uint64_t begin, end;
     const char *name;
 };
 
-static int parse_tensor(struct tensor *t, struct range *range, const cJSON *item,
-                        struct checkpoint_storage *s, const unsigned char *data, size_t n_data,
-                        struct error *err)
+static int header_find(struct header *h, const struct checkpoint_storage *s, struct error *err)
 {
-    const cJSON *dtype = cJSON_GetObjectItemCaseSensitive(item, "dtype");
-    const cJSON *offsets = cJSON_GetObjectItemCaseSensitive(item, "data_offsets");
-    uint64_t bytes = 0;
+    uint64_t n;
 
-    t->name = storage_text(s, item->string, strlen(item->string));
-    if (!t->name)
-        return fail(err, "out of memory");
-    range->name = t->name;
-    if (!cJSON_IsString(dtype) || dtype_parse(&t->dtype, dtype->valuestring))
-        return fail(err, "tensor %.150s: unknown dtype \"%.20s\"", t->name,
-                    cJSON_IsString(dtype) ? dtype->valuestring : "");
-    if (parse_shape(t, &bytes, cJSON_GetObjectItemCaseSensitive(item, "shape"), err))
+    if (s->n_bytes < 10)
+        return fail(err, "has %zu bytes; a safetensors file has at least 10" AGAIN, s->n_bytes);
+    memcpy(&n, s->bytes, sizeof(n));
+    if (n > s->n_bytes - 8)
+        return fail(err, "header of %llu bytes does not fit a file of %zu" AGAIN,
+                    (unsigned long long)n, s->n_bytes);
+    if (n > HEADER_MAX_BYTES)
+        return fail(err, "header of %llu bytes; no model needs more than %d" AGAIN,
+                    (unsigned long long)n, HEADER_MAX_BYTES);
+    h->text = (const char *)s->bytes + 8;
+    h->n = (size_t)n;
+    h->data = s->bytes + 8 + n;
+    h->n_data = s->n_bytes - 8 - h->n;
+    if (n < 2 || h->text[0] != '{')
+        return fail(err, "header does not begin with '{'" AGAIN);
+    return 0;
+}
+
+/* Bounds what a JSON parser may meet: characters, depth, number of values. */
+static int header_scan(const struct header *h, struct error *err)
+{
+    int in_string = 0, depth = 0, n_values = 0;
+
+    if (!utf8_valid(h->text, h->n))
+        return fail(err, "header is not UTF-8" AGAIN);
+    for (size_t i = 0; i < h->n; i++) {
+        char c = h->text[i];
+        if ((unsigned char)c < 0x20 && (in_string || !strchr("\t\n\r", c) || !c))
+            return fail(err, "header has a control character at byte %zu" AGAIN, i);
+        if (in_string) {
+            if (c == '\\' && h->n - i > 5 && !memcmp(h->text + i, "\\u0000", 6))
+                return fail(err, "header has a zero character in a name" AGAIN);
+            i += c == '\\';
+            in_string = c != '"';
+        } else if (c == '"') {
+            in_string = 1;
+        } else if (c == '{' || c == '[') {
+            depth++;
+        } else if (c == '}' || c == ']') {
+            depth--;
+        }
+        n_values += !in_string && (c == ',' || c == '{' || c == '[');
+        if (depth > HEADER_MAX_DEPTH)
+            return fail(err, "header is nested deeper than %d" AGAIN, HEADER_MAX_DEPTH);
+        if (n_values > HEADER_MAX_VALUES)
+            return fail(err, "header has more than %d values" AGAIN, HEADER_MAX_VALUES);
+    }
+    return 0;
+}
+
+static cJSON *header_parse(const struct header *h, struct error *err)
+{
+    const char *end = NULL;
+
+    errno = 0; // cJSON does not say why, but malloc does
+    cJSON *json = cJSON_ParseWithLengthOpts(h->text, h->n, &end, 0);
+    if (!json) {
+        if (errno == ENOMEM)
+            fail(err, "out of memory for the header; close other programs");
+        else
+            fail(err, "header is not JSON" AGAIN);
+        return NULL;
+    }
+    for (const char *c = end; c < h->text + h->n; c++) {
+        if (!strchr(" \t\n\r", *c)) {
+            fail(err, "header has something after its JSON" AGAIN);
+            cJSON_Delete(json);
+            return NULL;
+        }
+    }
+    return json;
+}
+
+/* A whole number that a double holds exactly. */
+static int json_count(const cJSON *v, uint64_t *out)
+{
+    if (!cJSON_IsNumber(v) || !(v->valuedouble >= 0) || v->valuedouble > 0x1p53)
         return -1;
-    if (!cJSON_IsArray(offsets) || cJSON_GetArraySize(offsets) != 2 ||
-        get_size(&range->begin, cJSON_GetArrayItem(offsets, 0)) ||
-        get_size(&range->end, cJSON_GetArrayItem(offsets, 1)))
-        return fail(err, "tensor %.150s: data_offsets should be two sizes", t->name);
-    if (range->begin > range->end || range->end > n_data)
-        return fail(err, "tensor %.150s: bytes %llu to %llu are outside the file (%zu bytes of "
-                         "data): cut short or damaged", t->name,
-                    (unsigned long long)range->begin, (unsigned long long)range->end, n_data);
-    if (range->end - range->begin != bytes)
-        return fail(err, "tensor %.150s: its shape needs %llu bytes, the file holds %llu", t->name,
-                    (unsigned long long)bytes, (unsigned long long)(range->end - range->begin));
-    t->data = data + range->begin;
-    if ((uintptr_t)t->data % dtype_bytes(t->dtype) == 0)
+    *out = (uint64_t)v->valuedouble;
+    return (double)*out == v->valuedouble ? 0 : -1;
+}
+
+static int entry_dtype(struct tensor *t, const cJSON *v, struct error *err)
+{
+    if (!cJSON_IsString(v))
+        return fail(err, "dtype is not a string" AGAIN);
+    if (dtype_from_name(&t->dtype, v->valuestring))
+        return fail(err, "dtype %.30s is not known; save it as F32 and try again", v->valuestring);
+    return 0;
+}
+
+static int entry_shape(struct tensor *t, const cJSON *v, struct error *err)
+{
+    const cJSON *axis;
+
+    if (!cJSON_IsArray(v))
+        return fail(err, "shape is not a list" AGAIN);
+    cJSON_ArrayForEach(axis, v) {
+        uint64_t size;
+        if (t->n_axes == CHECKPOINT_MAX_AXES)
+            return fail(err, "has more than %d axes; no model has that many", CHECKPOINT_MAX_AXES);
+        if (json_count(axis, &size))
+            return fail(err, "size of axis %d is not a whole number" AGAIN, t->n_axes);
+        t->size[t->n_axes++] = (int64_t)size;
+    }
+    return 0;
+}
+
+static int entry_offsets(struct span *span, const cJSON *v, const struct header *h,
+                         struct error *err)
+{
+    if (!cJSON_IsArray(v) || cJSON_GetArraySize(v) != 2 || json_count(v->child, &span->begin) ||
+        json_count(v->child->next, &span->end))
+        return fail(err, "data_offsets are not two whole numbers" AGAIN);
+    if (span->begin > span->end || span->end > h->n_data)
+        return fail(err, "data at %llu to %llu do not fit the %zu bytes there are" AGAIN,
+                    (unsigned long long)span->begin, (unsigned long long)span->end, h->n_data);
+    return 0;
+}
+
+/* Finds the three fields, each once; unknown ones are left alone. */
+static int entry_fields(const cJSON *fields[3], const cJSON *entry, struct error *err)
+{
+    static const char *const names[3] = {"dtype", "shape", "data_offsets"};
+    const cJSON *field;
+
+    if (!cJSON_IsObject(entry))
+        return fail(err, "entry is not an object" AGAIN);
+    cJSON_ArrayForEach(field, entry) {
+        for (int i = 0; i < 3; i++) {
+            if (strcmp(field->string, names[i]))
+                continue;
+            if (fields[i])
+                return fail(err, "%s stands there twice" AGAIN, names[i]);
+            fields[i] = field;
+        }
+    }
+    for (int i = 0; i < 3; i++) {
+        if (!fields[i])
+            return fail(err, "%s is missing" AGAIN, names[i]);
+    }
+    return 0;
+}
+
+static int tensor_data(struct checkpoint *c, struct tensor *t, const struct span *span,
+                       const struct header *h, struct error *err)
+{
+    size_t n_bytes = (size_t)(span->end - span->begin), n_element = dtype_bytes(t->dtype);
+    int64_t count = shape_count(t->size, t->n_axes, t->dtype);
+
+    if (count < 0)
+        return fail(err, "shape is larger than any file" AGAIN);
+    if ((uint64_t)count * n_element != n_bytes)
+        return fail(err, "shape wants %llu bytes of %s, data_offsets give %zu" AGAIN,
+                    (unsigned long long)count * n_element, dtype_name(t->dtype), n_bytes);
+    t->data = h->data + span->begin;
+    if ((uintptr_t)t->data % n_element == 0)
         return 0;
-    void *copy = storage_alloc(s, bytes); // written by somebody who did not align
+
+    void *copy = pool_alloc(&c->storage->pool, n_bytes, 64, err);
     if (!copy)
-        return fail(err, "out of memory");
-    memcpy(copy, t->data, bytes);
+        return -1;
+    if (n_bytes)
+        memcpy(copy, t->data, n_bytes);
     t->data = copy;
     return 0;
 }
 
-static int compare_ranges(const void *a, const void *b)
+static int read_entry(struct checkpoint *c, struct span *span, const cJSON *entry,
+                      const struct header *h, struct error *err)
 {
-    const struct range *x = a, *y = b;
+    struct tensor *t = &c->tensors[c->n_tensors];
+    const cJSON *fields[3] = {0};
 
-    return x->begin != y->begin ? (x->begin > y->begin) - (x->begin < y->begin)
-                                : (x->end > y->end) - (x->end < y->end);
-}
-
-static int refuse_overlaps(struct range *ranges, int n, struct error *err)
-{
-    if (n > 1)
-        qsort(ranges, (size_t)n, sizeof(*ranges), compare_ranges);
-    for (int i = 1; i < n; i++) {
-        if (ranges[i].begin < ranges[i - 1].end)
-            return fail(err, "tensors %.100s and %.100s overlap", ranges[i - 1].name,
-                        ranges[i].name);
-    }
+    if (entry_fields(fields, entry, err) || entry_dtype(t, fields[0], err) ||
+        entry_shape(t, fields[1], err) || entry_offsets(span, fields[2], h, err) ||
+        tensor_data(c, t, span, h, err))
+        return fail_prefix(err, "tensor '%.100s': ", entry->string);
+    t->name = pool_string(&c->storage->pool, entry->string, strlen(entry->string), err);
+    if (!t->name)
+        return -1;
+    span->name = t->name;
+    c->n_tensors++;
     return 0;
 }
 
-static int parse_metadata(struct checkpoint *c, const cJSON *metadata, struct error *err)
+static int compare_spans(const void *a, const void *b)
 {
-    const cJSON *config = cJSON_GetObjectItemCaseSensitive(metadata, "config");
-    const cJSON *provenance = cJSON_GetObjectItemCaseSensitive(metadata, "provenance");
-    const cJSON *version = cJSON_GetObjectItemCaseSensitive(metadata, "version");
+    const struct span *x = a, *y = b;
 
-    if (cJSON_IsString(version) && strcmp(version->valuestring, "1"))
-        return fail(err, "format version \"%.20s\"; this program reads version 1",
-                    version->valuestring);
-    if (cJSON_IsString(config))
-        c->config = storage_text(c->storage, config->valuestring, strlen(config->valuestring));
-    if (cJSON_IsString(provenance))
-        c->provenance =
-            storage_text(c->storage, provenance->valuestring, strlen(provenance->valuestring));
-    if ((cJSON_IsString(config) && !c->config) || (cJSON_IsString(provenance) && !c->provenance))
-        return fail(err, "out of memory");
-    return 0;
+    if (x->begin != y->begin)
+        return x->begin < y->begin ? -1 : 1;
+    return x->end < y->end ? -1 : x->end > y->end;
 }
 
-static int parse_header(struct checkpoint *c, struct range *ranges, const cJSON *header,
-                        const unsigned char *data, size_t n_data, struct error *err)
+static int check_cover(struct span *spans, int n, const struct header *h, struct error *err)
 {
-    const cJSON *item;
+    uint64_t at = 0;
 
-    cJSON_ArrayForEach(item, header)
-    {
-        if (!strcmp(item->string, "__metadata__")) {
-            if (parse_metadata(c, item, err))
-                return -1;
-            continue;
-        }
-        if (!cJSON_IsObject(item))
-            return fail(err, "tensor %.150s: not described by an object", item->string);
-        if (parse_tensor(&c->tensors[c->n_tensors], &ranges[c->n_tensors], item, c->storage, data,
-                         n_data, err))
-            return -1;
-        c->n_tensors++;
-    }
-    return refuse_overlaps(ranges, c->n_tensors, err) || checkpoint_sort(c, err) ? -1 : 0;
-}
-
-int safetensors_parse(struct checkpoint *c, const unsigned char *bytes, size_t n,
-                      struct error *err)
-{
-    uint64_t length = 0;
-    cJSON *header;
-    int status, entries;
-
-    for (int i = 0; i < 8; i++)
-        length |= (uint64_t)bytes[i] << (8 * i);
-    if (length > n - 8 || length > HEADER_MAX)
-        return fail(err, "its header claims %llu bytes, the file has %zu: cut short or not "
-                         "safetensors", (unsigned long long)length, n);
-    header = cJSON_ParseWithLength((const char *)bytes + 8, length);
-    if (!cJSON_IsObject(header)) {
-        cJSON_Delete(header);
-        return fail(err, "its header is not JSON: damaged or not safetensors");
-    }
-    entries = cJSON_GetArraySize(header);
-    struct range *ranges = calloc((size_t)entries + 1, sizeof(*ranges));
-    size_t room = ((size_t)entries + 1) * sizeof(*c->tensors);
-    c->tensors = storage_alloc(c->storage, room);
-    if (!ranges || !c->tensors) {
-        status = fail(err, "out of memory");
-    } else if (entries > TENSORS_MAX) {
-        status = fail(err, "%d tensors; no model has so many", entries);
-    } else {
-        memset(c->tensors, 0, room);
-        status = parse_header(c, ranges, header, bytes + 8 + length, n - 8 - length, err);
-    }
-    free(ranges);
-    cJSON_Delete(header);
-    return status;
-}
-
-/* Elements of 8 bytes first: then all stand at multiples of their size. */
-static int compare_widths(const void *a, const void *b)
-{
-    const struct tensor *x = *(const struct tensor *const *)a, *y = *(const struct tensor *const *)b;
-    size_t wide_x = dtype_bytes(x->dtype), wide_y = dtype_bytes(y->dtype);
-
-    if (wide_x != wide_y)
-        return wide_x > wide_y ? -1 : 1;
-    return x < y ? -1 : 1; // the order given
-}
-
-static cJSON *header_json(const struct tensor **order, int n, const char *config,
-                          const char *provenance)
-{
-    cJSON *header = cJSON_CreateObject();
-    double at = 0.0;
-
-    if (config) {
-        cJSON *metadata = cJSON_AddObjectToObject(header, "__metadata__");
-        cJSON_AddStringToObject(metadata, "format", "antiphon");
-        cJSON_AddStringToObject(metadata, "version", "1");
-        cJSON_AddStringToObject(metadata, "config", config);
-        if (provenance)
-            cJSON_AddStringToObject(metadata, "provenance", provenance);
-    }
+    if (n)
+        qsort(spans, (size_t)n, sizeof(*spans), compare_spans);
     for (int i = 0; i < n; i++) {
-        cJSON *item = cJSON_AddObjectToObject(header, order[i]->name), *shape, *offsets;
-        cJSON_AddStringToObject(item, "dtype", dtype_names[order[i]->dtype]);
-        shape = cJSON_AddArrayToObject(item, "shape");
-        for (int a = 0; a < order[i]->n_axes; a++)
-            cJSON_AddItemToArray(shape, cJSON_CreateNumber((double)order[i]->size[a]));
-        offsets = cJSON_AddArrayToObject(item, "data_offsets");
-        cJSON_AddItemToArray(offsets, cJSON_CreateNumber(at));
-        at += (double)(tensor_count(order[i]) * dtype_bytes(order[i]->dtype));
-        cJSON_AddItemToArray(offsets, cJSON_CreateNumber(at));
+        if (spans[i].begin != at)
+            return fail(err, "tensor '%.100s' begins at %llu, but the one before ends at %llu"
+                        AGAIN, spans[i].name, (unsigned long long)spans[i].begin,
+                        (unsigned long long)at);
+        at = spans[i].end;
     }
-    return header;
+    if (at != h->n_data)
+        return fail(err, "tensors end at %llu, but the data at %zu" AGAIN, (unsigned long long)at,
+                    h->n_data);
+    return 0;
 }
 
-static void write_all(FILE *f, const struct tensor **order, int n, const char *header)
+static int read_metadata(struct checkpoint *c, const cJSON *metadata, struct error *err)
 {
-    size_t length = strlen(header), padded = (length + 8 + 63) / 64 * 64 - 8;
-    unsigned char size[8];
+    const char *format = NULL, *version = NULL, **places[] = {&format, &version, &c->config,
+                                                              &c->provenance};
+    static const char *const names[] = {"format", "version", "config", "provenance"};
+    const cJSON *v;
 
-    for (int i = 0; i < 8; i++)
-        size[i] = (unsigned char)(padded >> (8 * i));
-    fwrite(size, 1, sizeof(size), f);
-    fwrite(header, 1, length, f);
-    for (size_t i = length; i < padded; i++)
-        fputc(' ', f);
-    for (int i = 0; i < n; i++)
-        fwrite(order[i]->data, dtype_bytes(order[i]->dtype), tensor_count(order[i]), f);
-}
-
-static int write_file(const char *path, const struct tensor *tensors, int n, const char *config,
-                      const char *provenance, struct error *err)
-{
-    const struct tensor **order = malloc(((size_t)n + 1) * sizeof(*order));
-    struct output_file file;
-    char *header = NULL;
-
-    for (int i = 0; order && i < n; i++)
-        order[i] = &tensors[i];
-    if (order) {
-        qsort(order, (size_t)n, sizeof(*order), compare_widths);
-        cJSON *json = header_json(order, n, config, provenance);
-        header = cJSON_PrintUnformatted(json);
-        cJSON_Delete(json);
+    if (!cJSON_IsObject(metadata))
+        return fail(err, "__metadata__ is not an object" AGAIN);
+    cJSON_ArrayForEach(v, metadata) {
+        if (!cJSON_IsString(v))
+            return fail(err, "__metadata__: '%.60s' is not a string" AGAIN, v->string);
+        for (int i = 0; i < 4; i++) {
+            if (strcmp(v->string, names[i]))
+                continue;
+            if (*places[i])
+                return fail(err, "__metadata__: '%s' stands there twice" AGAIN, names[i]);
+            *places[i] = pool_string(&c->storage->pool, v->valuestring, strlen(v->valuestring),
+                                     err);
+            if (!*places[i])
+                return -1;
+        }
     }
-    int status = header ? output_file_open(&file, path, err) : fail(err, "out of memory");
-    if (status == 0) {
-        write_all(file.stream, order, n, header);
-        status = output_file_commit(&file, err);
+    if (!format || strcmp(format, "antiphon")) {
+        c->config = c->provenance = NULL; // whatever another tool meant by these words
+        return 0;
     }
-    free(header);
-    free(order);
-    return status;
+    if (!version || strcmp(version, "1"))
+        return fail(err, "is an antiphon model of version '%.30s', this program reads version 1; "
+                    "use a newer antiphon", version ? version : "");
+    return 0;
 }
 
-int checkpoint_write(const char *path, const struct tensor *tensors, int n_tensors,
-                     const char *config, const char *provenance, struct error *err)
+static int read_entries(struct checkpoint *c, const cJSON *json, const struct header *h,
+                        struct error *err)
 {
-    return write_file(path, tensors, n_tensors, config, provenance, err);
+    size_t n = 0;
+    const cJSON *entry, *metadata = NULL;
+
+    if (!cJSON_IsObject(json))
+        return fail(err, "header is not a JSON object" AGAIN);
+    cJSON_ArrayForEach(entry, json)
+        n++;
+    struct span *spans = pool_alloc(&c->storage->pool, n * sizeof(*spans), _Alignof(struct span),
+                                    err);
+    if (!spans || checkpoint_reserve(c, n, err))
+        return -1;
+    cJSON_ArrayForEach(entry, json) {
+        if (strcmp(entry->string, "__metadata__")) {
+            if (read_entry(c, &spans[c->n_tensors], entry, h, err))
+                return -1;
+        } else if (metadata) {
+            return fail(err, "__metadata__ stands there twice" AGAIN);
+        } else {
+            metadata = entry;
+        }
+    }
+    if (metadata && read_metadata(c, metadata, err))
+        return -1;
+    return check_cover(spans, c->n_tensors, h, err);
 }
 
-int safetensors_write(const char *path, const struct tensor *tensors, int n_tensors,
-                      struct error *err)
+int safetensors_read(struct checkpoint *c, struct error *err)
 {
-    return write_file(path, tensors, n_tensors, NULL, NULL, err);
+    struct header h = {0};
+
+    if (header_find(&h, c->storage, err) || header_scan(&h, err))
+        return -1;
+    cJSON *json = header_parse(&h, err);
+    if (!json)
+        return -1;
+    int failed = read_entries(c, json, &h, err);
+    cJSON_Delete(json);
+    return failed;
 }

@@ -112,12 +112,14 @@ static double wall_seconds(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* When a 16 kHz sample was captured. */
+/* When a 16 kHz sample was captured; a file that runs ahead of its own pace
+ * plays now. */
 static double sample_wall(const struct engine *e, int64_t sample)
 {
     int rate = source_rate_hz(e->settings.source);
+    double wall = source_wall(e->settings.source, sample * rate / FRAME_HZ), now = wall_seconds();
 
-    return source_wall(e->settings.source, sample * rate / FRAME_HZ);
+    return wall < now ? wall : now;
 }
 
 static float level_dbfs(const float *x, int n)

@@ -82,7 +82,7 @@ struct sinks {
  *
  * osc: the messages of sink_osc.c, to osc.udp://HOST:PORT/, osc.tcp://HOST:PORT/ or
  * HOST:PORT, which is UDP. */
-extern const struct sink_kind sink_rttm, sink_jsonl, sink_osc;
+extern const struct sink_kind sink_rttm, sink_jsonl, sink_labels, sink_osc;
 
 /* Adds a sink; kind NULL: a tap. Files are opened now, so that a bad path is
  * known at once; networks later, on the sink's thread.  Thread: main. */

@@ -16,6 +16,8 @@ fi
 folder=$(mktemp -d)
 export JACK_DEFAULT_SERVER="antiphon-$$"
 export JACK_NO_AUDIO_RESERVATION=1
+# libjack's thread outlives a server that ended; that is not ours to join.
+export TSAN_OPTIONS="report_thread_leaks=0 ${TSAN_OPTIONS:-}"
 server=
 player=
 
@@ -24,7 +26,7 @@ end() {
         kill "$pid" 2>/dev/null
         wait "$pid" 2>/dev/null
     done
-    rm -f /dev/shm/jack*"$JACK_DEFAULT_SERVER"* # what a killed server leaves
+    rm -f /dev/shm/jack*"$JACK_DEFAULT_SERVER"* # what a server leaves whose clients live on
     server=
     player=
 }
@@ -84,7 +86,7 @@ begin || exit 1
 timeout 60 "$capture" gone "$folder/noise.wav" wavsrc >"$folder/gone.log" 2>"$folder/gone.err" &
 listener=$!
 await capturing "$folder/gone.log" || exit 1
-kill -9 "$server"
+kill "$server"
 wait "$listener"
 status=$?
 cat "$folder/gone.log" "$folder/gone.err"

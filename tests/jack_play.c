@@ -103,7 +103,7 @@ int main(int argc, char **argv)
         return 1;
     }
     for (size_t c = 0; c < p.channels; c++) {
-        char name[16];
+        char name[32];
         snprintf(name, sizeof(name), "out_%zu", c + 1);
         p.ports[c] = jack_port_register(client, name, JACK_DEFAULT_AUDIO_TYPE, JackPortIsOutput, 0);
         if (!p.ports[c])

@@ -141,6 +141,27 @@ static void test_jsonl(void **state)
     unlink(path);
 }
 
+/* Audacity's labels by the extension; what has no known extension is refused. */
+static void test_labels(void **state)
+{
+    (void)state;
+    struct sinks s = {.wait = 1};
+    struct error err;
+    char *path = make_file(), labels[80];
+
+    snprintf(labels, sizeof(labels), "%s.txt", path);
+    assert_int_equal(sinks_add(&s, &sink_labels, labels, &err), 0);
+    assert_int_equal(sinks_add(&s, &sink_labels, path, &err), -1);
+    assert_non_null(strstr(err.text, ".TextGrid"));
+    play(&s, &err);
+    assert_int_equal(sinks_close(&s, &err), 0);
+    char *text = check_read(labels);
+    assert_string_equal(text, "0.102500\t0.502500\tAda L\xc3\xb6w\n");
+    free(text);
+    unlink(labels);
+    unlink(path);
+}
+
 static void test_bad_targets(void **state)
 {
     (void)state;
@@ -363,7 +384,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rttm),        cmocka_unit_test(test_jsonl),
-        cmocka_unit_test(test_bad_targets), cmocka_unit_test(test_a_full_disk),
+        cmocka_unit_test(test_labels), cmocka_unit_test(test_bad_targets), cmocka_unit_test(test_a_full_disk),
         cmocka_unit_test(test_a_full_ring_drops), cmocka_unit_test(test_scene),
         cmocka_unit_test(test_a_stuck_pipe), cmocka_unit_test(test_waiting_ends_in_a_hurry),
         cmocka_unit_test(test_hostile_names),

@@ -1,0 +1,139 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# e2e_cli.sh ANTIPHON FRAME_ERROR TESTS - the commands as a user meets them: results,
+# exit statuses, and one clear line for everything that is wrong.
+set -eu
+antiphon=$1 frame_error=$2 tests=$3
+audio=$tests/audio/ami_EN2004a_first30s.flac
+golden=$tests/golden
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+bad=0
+
+complain() {
+    echo "FAILED: $*" >&2
+    bad=1
+}
+
+# refused STATUS WORDS COMMAND...: exits so, says so in one line on stderr, nothing on stdout.
+refused() {
+    want=$1 words=$2
+    shift 2
+    status=0
+    "$@" >"$dir/out" 2>"$dir/err" </dev/null || status=$?
+    [ "$status" -eq "$want" ] || complain "$* exits $status instead of $want: $(cat "$dir/err")"
+    [ "$(wc -l <"$dir/err")" -eq 1 ] || complain "$* says: $(cat "$dir/err")"
+    grep -qF -- "$words" "$dir/err" || complain "$* says \"$(cat "$dir/err")\" without \"$words\""
+    [ -s "$dir/out" ] && complain "$* printed on stdout: $(head -3 "$dir/out")"
+    return 0
+}
+
+# -- misuse
+refused 2 'did you mean stream?' "$antiphon" strem
+refused 2 'unknown option' "$antiphon" stream --bloc 320
+refused 2 'multiple of 20 ms' "$antiphon" stream --block 330
+refused 2 'multiple of 20 ms' "$antiphon" stream --block 0
+refused 2 'one or the other' "$antiphon" stream --device x --input y
+refused 2 'stdout can only be one' "$antiphon" stream --rttm - --jsonl -
+refused 2 'probability' "$antiphon" stream --onset 1.5
+refused 2 'at most the onset' "$antiphon" stream --onset 0.4 --offset 0.6
+refused 2 'MODEL|ARCH' "$antiphon" info
+refused 2 'where to?' "$antiphon" convert x
+refused 2 'unexpected argument' "$antiphon" devices x
+refused 2 'only format' "$antiphon" convert x --to onnx -o y
+[ "$("$antiphon" --version | cut -d' ' -f1)" = antiphon ] || complain "--version"
+for command in stream devices info convert features bench; do
+    "$antiphon" help $command | grep "antiphon $command" >/dev/null || complain "help $command"
+done
+
+# -- models
+printf 'not a model at all' >"$dir/foreign"
+: >"$dir/empty"
+head -c 3000 "$golden/wavlm_pruned_tiny/model.pt" >"$dir/cut.pt"
+head -c 30000 "$golden/wavlm_pruned_tiny/model.safetensors" >"$dir/cut.safetensors"
+refused 1 'is no model file' "$antiphon" info "$dir/foreign"
+refused 1 'is empty' "$antiphon" info "$dir/empty"
+refused 1 'No such file' "$antiphon" info "$dir/absent"
+refused 1 'is not a whole zip' "$antiphon" info "$dir/cut.pt"
+refused 1 'conv_layers.3.conv.weight' "$antiphon" info "$dir/cut.safetensors"
+refused 1 'is a folder' "$antiphon" info "$dir"
+refused 1 'no config' "$antiphon" info "$golden/wavlm_pruned_tiny/model.safetensors"
+refused 1 'config: "extractor_mode"' "$antiphon" info "$golden/pickle/edge_legacy_nonzip.pt"
+refused 1 'config: "extractor_mode" is missing' "$antiphon" convert "$golden/pickle/edge.pt" -o "$dir/x"
+[ -e "$dir/x" ] && complain "convert left a file behind"
+refused 1 'without a readout' "$antiphon" stream --fast --input "$audio" \
+    --model "$golden/wavlm_pruned_tiny/model.pt" --rttm "$dir/none.rttm"
+[ -e "$dir/none.rttm" ] && complain "a refused stream left a file behind"
+refused 1 'unknown architecture' "$antiphon" bench --arch huge
+
+# -- audio
+printf 'RIFFxxxxWAVE' >"$dir/short.wav"
+refused 1 'No such file' "$antiphon" stream --fast --input "$dir/absent.wav" --rttm -
+refused 1 "$dir/foreign" "$antiphon" stream --fast --input "$dir/foreign" --rttm -
+refused 1 "$dir/short.wav" "$antiphon" stream --fast --input "$dir/short.wav" --rttm -
+refused 1 "$dir/foreign" "$antiphon" features built-in "$dir/foreign" -o "$dir/f"
+refused 1 'no channel 3' "$antiphon" stream --fast --input "$audio" --channel 3 --rttm -
+refused 1 's99be' "$antiphon" stream --input - --format s99be --rttm -
+refused 1 'no capture device' "$antiphon" stream --device no-such-device --rttm -
+
+# -- outputs
+refused 1 'cannot write' "$antiphon" stream --fast --input "$audio" --rttm /nonexistent/x.rttm
+refused 1 '/nonexistent/x: cannot be made' "$antiphon" features built-in "$audio" -o /nonexistent/x
+refused 1 'expected a host and a port' "$antiphon" stream --fast --input "$audio" --osc nowhere --rttm -
+status=0
+"$antiphon" stream --fast --input "$audio" --rttm /dev/full 2>"$dir/err" >"$dir/out" || status=$?
+[ "$status" -eq 1 ] && grep -q 'No space left' "$dir/err" || complain "a full disk: $(cat "$dir/err")"
+status=0
+"$antiphon" info built-in 2>"$dir/err" >/dev/full || status=$?
+[ "$status" -eq 1 ] || complain "stdout on a full disk exits $status"
+
+# -- convert, info, features: the same numbers by every way
+"$antiphon" convert "$golden/wavlm_pruned_tiny/model.pt" -o "$dir/m.safetensors" 2>/dev/null
+"$antiphon" info "$dir/m.safetensors" --json >"$dir/info.json"
+grep -q '"encoder_parameters":' "$dir/info.json" || complain "info --json"
+"$antiphon" features "$golden/wavlm_pruned_tiny/model.pt" "$audio" --block 320 -o "$dir/a"
+"$antiphon" features "$dir/m.safetensors" "$audio" --block 320 -o "$dir/b"
+cmp "$dir/a" "$dir/b" || complain "features of a converted model differ"
+"$antiphon" convert "$dir/m.safetensors" -o "$dir/m2.safetensors" 2>/dev/null
+cmp "$dir/m.safetensors" "$dir/m2.safetensors" || complain "converting twice changes the file"
+
+# -- the frame error of the seed model's notes: 30.6 at B = 16 (30.6 within rounding)
+"$antiphon" stream --fast --input "$audio" --rttm "$dir/a.rttm" --jsonl "$dir/a.jsonl" \
+    >/dev/null 2>&1
+set -- $("$frame_error" "$tests/audio/ami_EN2004a_first30s.rttm" "$dir/a.rttm" 30.0)
+case $1 in
+30.[567]) ;;
+*) complain "frame error $1 (missed $2, false alarm $3, confusion $4), expected 30.6" ;;
+esac
+grep -q '"type":"end"' "$dir/a.jsonl" || complain "the JSON lines have no end"
+
+# -- live output has the same bits however the audio comes: file, pipe, 48 kHz is another matter
+"$antiphon" stream --fast --input "$audio" --rttm - 2>/dev/null | cut -d' ' -f4- >"$dir/1"
+flac=$(command -v flac || true)
+if [ -n "$flac" ]; then
+    flac -s -d -c --force-raw-format --endian=little --sign=signed "$audio" |
+        "$antiphon" stream --input - --rttm - 2>/dev/null | cut -d' ' -f4- >"$dir/2"
+    cmp "$dir/1" "$dir/2" || complain "a pipe gives other turns than the file"
+fi
+
+# -- Ctrl-C: what was said is there, whole
+"$antiphon" stream --input "$audio" --rttm "$dir/c.rttm" --jsonl "$dir/c.jsonl" >/dev/null 2>&1 &
+pid=$!
+sleep 3
+kill -INT $pid
+status=0
+wait $pid || status=$?
+[ "$status" -eq 0 ] || complain "Ctrl-C exits $status"
+tail -n 1 "$dir/c.jsonl" | grep -q '"type":"end"' || complain "no end after Ctrl-C"
+on=$(grep -c speaker_on "$dir/c.jsonl" || true)
+off=$(grep -c speaker_off "$dir/c.jsonl" || true)
+[ "$on" -eq "$off" ] && [ "$on" -gt 0 ] || complain "$on turns begin, $off end"
+[ "$(grep -c ^SPEAKER "$dir/c.rttm")" -eq "$off" ] || complain "RTTM and JSON lines disagree"
+
+# -- bench
+"$antiphon" bench --seconds 2 --json >"$dir/bench.json"
+for key in rtf audio_seconds block_ms stages macs_per_second gflops peak_gflops rss_bytes threads \
+    latency_ms p50 p99 max; do
+    grep -q "\"$key\":" "$dir/bench.json" || complain "bench --json has no $key"
+done
+exit $bad
