@@ -372,7 +372,8 @@ static void test_urls(void **state)
 
         if (status == 0)
             osc_link_url(&l, url, sizeof(url));
-        if ((status == 0) != (table[i].url != NULL) || (table[i].url && strcmp(url, table[i].url)) ||
+        const char *want = table[i].url ? table[i].url : "";
+        if ((status == 0) != (table[i].url != NULL) || strcmp(url, want) ||
             (status && !strstr(err.text, "--osc ")))
             check_fail("%s: \"%s\" \"%s\"", table[i].target, url, err.text);
     }
