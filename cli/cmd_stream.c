@@ -228,7 +228,7 @@ static int close_session(struct session *s, int status, struct error *err)
     if (s->tap && status == STATUS_DONE && show(s))
         status = STATUS_FAILED; // main says why stdout is gone
     view_close(&s->view);
-    if (s->engine && status == STATUS_DONE)
+    if (s->engine && status == STATUS_DONE && engine_summary(s->engine).n_blocks)
         print_summary(s);
     if (status == STATUS_DONE && source_failed(s->source, err))
         status = STATUS_FAILED;
