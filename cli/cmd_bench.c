@@ -5,6 +5,7 @@
  * with full left context, and measures beside it how fast this machine
  * multiplies large matrices, so that the figure means something elsewhere. */
 #include "cli/command.h"
+#include "cli/json_out.h"
 #include "cli/load.h"
 #include "cli/options.h"
 #include "model/cost.h"
@@ -161,7 +162,6 @@ static double gflops(const struct figures *f)
 static int print_json(const struct figures *f, struct error *err)
 {
     cJSON *json = cJSON_CreateObject(), *stages, *latency;
-    char *text;
 
     cJSON_AddStringToObject(json, "model", f->name);
     cJSON_AddNumberToObject(json, "rtf", f->seconds / f->audio_seconds);
@@ -181,13 +181,7 @@ static int print_json(const struct figures *f, struct error *err)
     cJSON_AddNumberToObject(latency, "p50", f->p50_ms);
     cJSON_AddNumberToObject(latency, "p99", f->p99_ms);
     cJSON_AddNumberToObject(latency, "max", f->max_ms);
-    text = cJSON_Print(json);
-    cJSON_Delete(json);
-    if (!text)
-        return fail(err, "out of memory");
-    puts(text);
-    free(text);
-    return 0;
+    return json_print(json, err);
 }
 
 static void print_text(const struct figures *f)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* cmd_devices.c - `devices`: what can be listened to. */
 #include "cli/command.h"
+#include "cli/json_out.h"
 #include "cli/options.h"
 #include "stream/device.h"
 
@@ -21,7 +22,6 @@ static const struct usage usage = {
 static int print_json(const struct device_list *list, struct error *err)
 {
     cJSON *json = cJSON_CreateObject(), *array = cJSON_AddArrayToObject(json, "devices");
-    char *text;
 
     for (int i = 0; i < list->n; i++) {
         const struct device *d = &list->devices[i];
@@ -34,13 +34,7 @@ static int print_json(const struct device_list *list, struct error *err)
         cJSON_AddBoolToObject(item, "default", d->is_default);
         cJSON_AddItemToArray(array, item);
     }
-    text = cJSON_Print(json);
-    cJSON_Delete(json);
-    if (!text)
-        return fail(err, "out of memory");
-    puts(text);
-    free(text);
-    return 0;
+    return json_print(json, err);
 }
 
 static void print_table(const struct device_list *list)

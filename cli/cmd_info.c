@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* cmd_info.c - `info`: what a model is, what it costs, what pruning left. */
 #include "cli/command.h"
+#include "cli/json_out.h"
 #include "cli/load.h"
 #include "cli/options.h"
 #include "model/cost.h"
@@ -85,7 +86,6 @@ static int print_json(const struct subject *s, struct error *err)
     const struct model_config *c = &s->config;
     cJSON *json = cJSON_CreateObject(), *convs = cJSON_AddArrayToObject(json, "conv_channels");
     cJSON *layers;
-    char *text;
 
     for (int i = 0; i < c->wavlm.n_convs; i++)
         cJSON_AddItemToArray(convs, cJSON_CreateNumber(c->wavlm.conv[i].channels));
@@ -109,13 +109,7 @@ static int print_json(const struct subject *s, struct error *err)
     layers = cJSON_AddArrayToObject(json, "layers");
     for (int i = 0; i < c->wavlm.n_layers; i++)
         cJSON_AddItemToArray(layers, layer_json(s, i));
-    text = cJSON_Print(json);
-    cJSON_Delete(json);
-    if (!text)
-        return fail(err, "out of memory");
-    puts(text);
-    free(text);
-    return 0;
+    return json_print(json, err);
 }
 
 static void bar(char *text, int cells, double share)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* cmd_score.c - `score`: DER and JER of a system's turns against a reference. */
 #include "cli/command.h"
+#include "cli/json_out.h"
 #include "cli/options.h"
 #include "stream/rttm.h"
 #include "stream/score.h"
@@ -237,7 +238,6 @@ static cJSON *score_json(const char *name, const struct score *s)
 static int print_json(const struct board *b, const struct arguments *a, struct error *err)
 {
     cJSON *json = cJSON_CreateObject(), *list = cJSON_AddArrayToObject(json, "recordings");
-    char *text;
 
     for (int i = 0; i < b->n_rows; i++)
         cJSON_AddItemToArray(list, score_json(b->rows[i].name, &b->rows[i].score));
@@ -245,13 +245,7 @@ static int print_json(const struct board *b, const struct arguments *a, struct e
     cJSON_AddNumberToObject(json, "collar", a->collar);
     cJSON_AddBoolToObject(json, "skip_overlap", a->skip_overlap);
     cJSON_AddBoolToObject(json, "uem", a->uem != NULL);
-    text = cJSON_Print(json);
-    cJSON_Delete(json);
-    if (!text)
-        return fail(err, "out of memory");
-    puts(text);
-    free(text);
-    return 0;
+    return json_print(json, err);
 }
 
 static int check_arguments(const struct arguments *a, struct error *err)

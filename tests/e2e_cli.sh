@@ -6,27 +6,7 @@ set -eu
 antiphon=$1 frame_error=$2 tests=$3
 audio=$tests/audio/ami_EN2004a_first30s.flac
 golden=$tests/golden
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
-bad=0
-
-complain() {
-    echo "FAILED: $*" >&2
-    bad=1
-}
-
-# refused STATUS WORDS COMMAND...: exits so, says so in one line on stderr, nothing on stdout.
-refused() {
-    want=$1 words=$2
-    shift 2
-    status=0
-    "$@" >"$dir/out" 2>"$dir/err" </dev/null || status=$?
-    [ "$status" -eq "$want" ] || complain "$* exits $status instead of $want: $(cat "$dir/err")"
-    [ "$(wc -l <"$dir/err")" -eq 1 ] || complain "$* says: $(cat "$dir/err")"
-    grep -qF -- "$words" "$dir/err" || complain "$* says \"$(cat "$dir/err")\" without \"$words\""
-    [ -s "$dir/out" ] && complain "$* printed on stdout: $(head -3 "$dir/out")"
-    return 0
-}
+. "$tests/e2e_lib.sh"
 
 # -- misuse
 refused 2 'did you mean stream?' "$antiphon" strem
