@@ -134,7 +134,8 @@ try_control() {
     receiver=$!
     await_port "$port" udp || return 1
     # popt keeps the options' texts to the end.
-    ASAN_OPTIONS="${ASAN_OPTIONS:-}:detect_leaks=0" "$antiphon" stream --input "$here/audio/ami_EN2004a_first30s.flac" --osc "127.0.0.1:$port" \
+    ASAN_OPTIONS="${ASAN_OPTIONS:-}:detect_leaks=0" "$antiphon" stream \
+        --input "$here/audio/ami_EN2004a_first30s.flac" --osc "127.0.0.1:$port" \
         --osc-port "$control" --jsonl "$folder/stream.jsonl" >"$folder/out.log" 2>&1 &
     program=$!
     await_port "$control" udp && expect "$folder/stream.log" '/antiphon/speaker/on' || return 1
