@@ -133,9 +133,9 @@ try_control() {
     oscdump -L "osc.udp://:$port/" >"$folder/stream.log" 2>&1 &
     receiver=$!
     await_port "$port" udp || return 1
-    # popt keeps the options' texts to the end.
-    ASAN_OPTIONS="${ASAN_OPTIONS:-}:detect_leaks=0" "$antiphon" stream \
-        --input "$here/audio/ami_EN2004a_first30s.flac" --osc "127.0.0.1:$port" --osc-port "$control" --jsonl "$folder/stream.jsonl" >"$folder/out.log" 2>&1 &
+    "$antiphon" stream \
+        --input "$here/audio/ami_EN2004a_first30s.flac" --osc "127.0.0.1:$port" \
+        --osc-port "$control" --jsonl "$folder/stream.jsonl" >"$folder/out.log" 2>&1 &
     program=$!
     await_port "$control" udp && expect "$folder/stream.log" '/antiphon/speaker/on' || return 1
     oscsend localhost "$control" /antiphon/name is 1 'Ada L'
