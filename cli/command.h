@@ -14,7 +14,8 @@ enum { STATUS_DONE = 0, STATUS_FAILED = 1, STATUS_MISUSED = 2 };
 struct command {
     const char *name;
     const char *summary; // one line for the list
-    int (*run)(int argc, const char **argv, struct error *err); // argv[0] is the name
+    /* argv[0] is the name. NULL: the row is a heading in the list, no command. */
+    int (*run)(int argc, const char **argv, struct error *err);
 };
 
 /* Ended by a row without a name. */

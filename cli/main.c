@@ -10,10 +10,13 @@
 #include <string.h>
 
 const struct command commands[] = {
+    {"Live", NULL, NULL},
     {"stream", "say who is speaking, live: microphone, file or stdin", cmd_stream},
     {"devices", "list the capture devices", cmd_devices},
+    {"Results", NULL, NULL},
     {"score", "compare turns with a reference: DER and JER", cmd_score},
     {"plot", "draw turns, or two versions of them, as an SVG timeline", cmd_plot},
+    {"Models", NULL, NULL},
     {"info", "architecture, parameters and cost of a model", cmd_info},
     {"convert", "turn an upstream checkpoint into an antiphon model", cmd_convert},
     {"features", "write a model's representations and scores of a recording", cmd_features},
@@ -24,7 +27,7 @@ const struct command commands[] = {
 static const struct command *find_command(const char *name)
 {
     for (const struct command *c = commands; c->name; c++) {
-        if (!strcmp(c->name, name))
+        if (c->run && !strcmp(c->name, name))
             return c;
     }
     return NULL;
@@ -34,8 +37,12 @@ static void print_commands(FILE *out)
 {
     fputs("usage: antiphon COMMAND [OPTION...]\n\n"
           "antiphon listens and says who is speaking, as it happens.\n\n", out);
-    for (const struct command *c = commands; c->name; c++)
-        fprintf(out, "  %-10s %s\n", c->name, c->summary);
+    for (const struct command *c = commands; c->name; c++) {
+        if (c->run)
+            fprintf(out, "  %-10s %s\n", c->name, c->summary);
+        else
+            fprintf(out, "%s%s\n", c == commands ? "" : "\n", c->name);
+    }
     fputs("\n`antiphon help COMMAND` tells more of one; `antiphon stream` is where to start.\n", out);
 }
 
@@ -44,8 +51,10 @@ static int unknown_command(const char *name)
     const char *nearest = NULL;
     int distance = NEAREST_FAR;
 
-    for (const struct command *c = commands; c->name; c++)
-        nearest_try(&nearest, &distance, name, c->name);
+    for (const struct command *c = commands; c->name; c++) {
+        if (c->run)
+            nearest_try(&nearest, &distance, name, c->name);
+    }
     fprintf(stderr, "antiphon: unknown command \"%.60s\"", name);
     if (nearest)
         fprintf(stderr, "; did you mean %s?\n", nearest);
