@@ -70,7 +70,8 @@ static const struct recording *counterpart(const struct turns *other, const char
 
     if (!r && alone && other->n == 1) {
         r = &other->list[0];
-        fprintf(stderr, "antiphon plot: warning: the second file calls the recording %s\n", r->name);
+        fprintf(stderr, "antiphon plot: warning: the second file calls the recording %s\n",
+                r->name);
     }
     if (!r && other->n == 0)
         return &silent;

@@ -207,7 +207,8 @@ static void print_table(const struct board *b, const struct arguments *a)
     print_row("overall", width, &b->overall);
     printf("percent of the scored speaker time; collar %g s on each side of a reference boundary, "
            "overlap %s;\n", a->collar, a->skip_overlap ? "skipped" : "scored");
-    printf("regions: %s%s; reference: %s%s\n", a->uem ? a->uem[0] : "no UEM, the union of both spans",
+    printf("regions: %s%s; reference: %s%s\n",
+           a->uem ? a->uem[0] : "no UEM, the union of both spans",
            a->uem && a->uem[1] ? " ..." : "", a->ref[0], a->ref[1] ? " ..." : "");
 }
 

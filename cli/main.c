@@ -43,7 +43,8 @@ static void print_commands(FILE *out)
         else
             fprintf(out, "%s%s\n", c == commands ? "" : "\n", c->name);
     }
-    fputs("\n`antiphon help COMMAND` tells more of one; `antiphon stream` is where to start.\n", out);
+    fputs("\n`antiphon help COMMAND` tells more of one; `antiphon stream` is where to start.\n",
+          out);
 }
 
 static int unknown_command(const char *name)

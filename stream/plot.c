@@ -331,8 +331,9 @@ static double draw_head(struct picture *p, const struct plot_settings *settings)
         snprintf(text, sizeof(text), "above: %.1000s      below: %.1000s", settings->names[0],
                  settings->names[1]);
         ink_text(p->cr, text, MARGIN, y += 19.0, 11.0, 0.25);
-        snprintf(text, sizeof(text), "DER %.2f %% = missed %.2f + false alarm %.2f + confused %.2f, "
-                 "of %.2f s of speech%s; no collar, overlap scored", s->der, s->missed * percent,
+        snprintf(text, sizeof(text), "DER %.2f %% = missed %.2f + false alarm %.2f + confused "
+                 "%.2f, of %.2f s of speech%s; no collar, overlap scored", s->der,
+                 s->missed * percent,
                  s->false_alarm * percent, s->confusion * percent, s->scored,
                  settings->from > 0.0 || settings->to > 0.0 ? " in the whole recording" : "");
         ink_text(p->cr, text, MARGIN, y += 16.0, 11.0, 0.25);

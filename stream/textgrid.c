@@ -95,7 +95,8 @@ static int interval(struct reader *r, struct turns *t, struct field recording,
     struct field text;
     double begin, end;
 
-    if (number(r, &begin, "an interval's start", err) || number(r, &end, "an interval's end", err) ||
+    if (number(r, &begin, "an interval's start", err) ||
+        number(r, &end, "an interval's end", err) ||
         quoted(r, &text, "an interval's text", err))
         return -1;
     for (size_t i = 0; i < text.n; i++)

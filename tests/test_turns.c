@@ -75,7 +75,7 @@ static const struct bad bad_webvtt[] = {
      NULL},
     {"WEBVTT\n", NULL},
     {"1\n00:01.000 --> 00:02.000\n<v A>hi\n", "line 1: does not begin with WEBVTT"},
-    {"WEBVTT\n\n00:01.000 --> 00:02.000\nhi\n\n", "line 5: the cue that ends here names no speaker"},
+    {"WEBVTT\n\n00:01.000 --> 00:02.000\nhi\n\n", "line 5: the cue that ends here names no"},
     {"WEBVTT\n\n00:01.000 --> 00:02.000\nhi", "the last cue names no speaker"},
     {"WEBVTT\n\n01.000 --> 00:02.000\n<v A>hi\n", "line 3: \"01.000 --> 00:02.000\" are no times"},
     {"WEBVTT\n\n00:01.000 --> 00:99.000\n<v A>hi\n", "are no times"},
@@ -97,7 +97,7 @@ static const struct bad bad_textgrid[] = {
     {GRID "size = 1\n", "expected <exists>"},
     {GRID "<exists>\nsize = 1\n\"Tier\"\n", "a tier is neither"},
     {GRID "<exists>\nsize = 2.5\n", "2.5 is not a number of tiers"},
-    {GRID "<exists>\n1\n\"IntervalTier\"\n\"A\"\n0\n5\n99999\n0\n1\n\"a\"\n", "the file ends before"},
+    {GRID "<exists>\n1\n\"IntervalTier\"\n\"A\"\n0\n5\n99999\n0\n1\n\"a\"\n", "file ends before"},
     {GRID "<exists>\n1\n\"IntervalTier\"\n\"A\"\n0\n5\n1\n1\n0\n\"a\"\n", "before its start"},
     {GRID "<exists>\n1\n\"IntervalTier\"\n\"A\"\n0\n5\n1\n0\n1\n\"a", "ends within a text"},
     {GRID "<exists>\n1\n\"IntervalTier\"\n\"A\"\n0\n5\n1\n\"a\"\n", "expected a number"},
@@ -317,8 +317,8 @@ static void test_webvtt_is_sorted_at_the_end(void **state)
 static void test_utf16_textgrid(void **state)
 {
     (void)state;
-    static const char grid[] = "\"ooTextFile\"\n\"TextGrid\"\n0 5 <exists> 1\n\"IntervalTier\"\n\"A\"\n"
-                               "0 5 1\n1 2 \"x\"";
+    static const char grid[] = "\"ooTextFile\"\n\"TextGrid\"\n0 5 <exists> 1\n"
+                               "\"IntervalTier\"\n\"A\"\n0 5 1\n1 2 \"x\"";
     char wide[2 * sizeof(grid) + 2];
 
     for (int big = 0; big < 2; big++) {
