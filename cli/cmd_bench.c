@@ -8,6 +8,7 @@
 #include "cli/json_out.h"
 #include "cli/load.h"
 #include "cli/options.h"
+#include "cli/progress.h"
 #include "model/cost.h"
 #include "model/kernels.h"
 #include "model/op.h"
@@ -101,9 +102,11 @@ static void run(struct figures *f, struct model_acts *acts, struct model_state *
                 const struct model *m, const float *audio, int64_t n, double *times)
 {
     int64_t skip = m->reach.left_frames;
+    struct progress progress;
     struct block b;
     int n_blocks = 0;
 
+    progress_begin(&progress, "measuring", "s of audio", (double)n / 16000.0);
     while (block_next(&b, &state->at, n - state->at.samples, 0, m->reach.block_frames,
                       m->reach.right_frames)) {
         double begin = now_seconds();
@@ -114,7 +117,9 @@ static void run(struct figures *f, struct model_acts *acts, struct model_state *
             times[n_blocks] = now_seconds() - begin;
             f->seconds += times[n_blocks++];
         }
+        progress_at(&progress, (double)state->at.samples / 16000.0); // outside what is timed
     }
+    progress_end(&progress);
     f->audio_seconds = n_blocks * m->reach.block_frames * 0.02;
     memcpy(f->stage, acts->seconds, sizeof(f->stage));
     qsort(times, (size_t)n_blocks, sizeof(*times), compare_doubles);
@@ -236,7 +241,8 @@ int cmd_bench(int argc, const char **argv, struct error *err)
     struct arguments a = {.threads = 1, .block_ms = 320, .left_ms = 8000, .seconds = 30.0};
     const struct poptOption table[] = {
         {"model", 'm', POPT_ARG_STRING, &a.model, 0, "model file [built-in]", "FILE"},
-        {"arch", 0, POPT_ARG_STRING, &a.arch, 0, "base, base-s80, large, large-s80 or nano", "ARCH"},
+        {"arch", 0, POPT_ARG_STRING, &a.arch, 0, "base, base-s80, large, large-s80 or nano",
+         "ARCH"},
         {"block", 0, POPT_ARG_INT, &a.block_ms, 0, "audio a step [320]", "MS"},
         {"left", 0, POPT_ARG_INT, &a.left_ms, 0, "context before a block [8000]", "MS"},
         {"right", 0, POPT_ARG_INT, &a.right_ms, 0, "look-ahead after a block [0]", "MS"},

@@ -6,6 +6,7 @@
 #include "cli/command.h"
 #include "cli/load.h"
 #include "cli/options.h"
+#include "cli/progress.h"
 #include "model/op.h"
 #include "stream/audio_file.h"
 
@@ -110,16 +111,20 @@ static int run(const struct model *m, const char *output, const float *samples, 
     struct results results = {0};
     struct model_state state = {0};
     struct model_acts acts = {0};
+    struct progress progress;
     struct block b;
     int status = -1;
 
     if (model_state_open(&state, m, err) == 0 && model_acts_open(&acts, m, err) == 0 &&
         results_open(&results, m, &acts, blocks_frames(n), err) == 0) {
+        progress_begin(&progress, "computing", "s of audio", (double)n / 16000.0);
         while (block_next(&b, &state.at, n - state.at.samples, 1, m->reach.block_frames,
                           m->reach.right_frames)) {
             model_forward(&acts, &state, m, samples + state.at.samples, &b, 1);
             results_keep(&results, &b);
+            progress_at(&progress, (double)state.at.samples / 16000.0);
         }
+        progress_end(&progress);
         status = results_write(&results, output, err);
     }
     results_close(&results);

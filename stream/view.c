@@ -51,7 +51,7 @@ int view_open(struct view **out, struct error *err)
     *out = NULL;
     if (!v)
         return fail(err, "out of memory");
-    setlocale(LC_ALL, "");
+    setlocale(LC_CTYPE, ""); // characters; numbers stay as files want them
     screen = newterm(NULL, stdout, stdin);
     if (!screen) {
         free(v);
