@@ -14,7 +14,13 @@ oscdump -L 57234 >"$dir/dump" 2>&1 &
 dump=$!
 pd -nogui -noaudio -nomidi -stderr -open "$tests/receive.pd" >"$dir/pd" 2>&1 &
 patch=$!
-sleep 2
+for port in DF91 DF92; do # both listen: 57233 and 57234, as the system writes them
+    for _ in $(seq 100); do
+        grep -q ":$port " /proc/net/udp /proc/net/udp6 2>/dev/null && break
+        sleep 0.1
+    done
+done
+[ -e /proc/net/udp ] || sleep 3
 
 "$antiphon" stream --fast --input "$tests/audio/ami_EN2004a_first30s.flac" \
     --osc 127.0.0.1:57234 --osc 127.0.0.1:57233 --jsonl "$dir/events" >/dev/null 2>"$dir/err"
