@@ -6,7 +6,10 @@
 #include "model/model.h"
 
 #include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static void test_half_precision(void **state)
 {
@@ -71,11 +74,84 @@ static void test_bad_models(void **state)
     checkpoint_close(&c);
 }
 
+/* Replaces the number behind a key, of one digit by one of one digit. */
+static void set_digit(char *json, const char *key, char digit)
+{
+    char *at = strstr(json, key);
+
+    assert_non_null(at);
+    at[strlen(key)] = digit;
+}
+
+/* Eight speakers, four at once: written, opened, computed; rows are distributions. */
+static void test_many_speakers(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/antiphon_test_XXXXXX";
+    int fd = mkstemp(path), n;
+    struct error err;
+    char *json = config_arch_json("nano", &err);
+    struct model_config config;
+    struct model_params params = {0};
+    struct arena arena = {0};
+    struct reach reach = reach_offline(8000);
+    struct checkpoint c;
+    struct model m;
+    struct model_state s;
+    struct model_acts a;
+    struct block b;
+    static float x[8000];
+    struct random rng;
+
+    close(fd);
+    set_digit(json, "\"max_speakers_per_chunk\":", '8');
+    set_digit(json, "\"max_speakers_per_frame\":", '4');
+    assert_int_equal(config_parse(&config, json, &err), 0);
+    struct param *list = params_list(&config, &n);
+    params_place(&params, list, n, &arena);
+    assert_int_equal(arena_commit(&arena, &err), 0);
+    params_place(&params, list, n, &arena);
+    params_randomize(&params, list, n, 5);
+    struct tensor *tensors = calloc((size_t)n, sizeof(*tensors));
+    for (int i = 0; i < n; i++) {
+        tensors[i] = (struct tensor){.name = list[i].name, .n_axes = list[i].n_axes,
+                                     .data = param_values(&params, &list[i])};
+        memcpy(tensors[i].size, list[i].size, sizeof(list[i].size));
+    }
+    assert_int_equal(checkpoint_write(path, tensors, n, json, "a test", &err), 0);
+
+    check_open(&c, path);
+    if (model_open(&m, &c, &reach, &err) || model_state_open(&s, &m, &err) ||
+        model_acts_open(&a, &m, &err))
+        check_fail("%s", err.text);
+    random_init(&rng, 6);
+    check_fill(x, 8000, &rng);
+    assert_int_equal(block_next(&b, &s.at, 8000, 1, reach.block_frames, 0), 1);
+    model_forward(&a, &s, &m, x, &b, 1);
+    assert_int_equal(m.config.readout.n_classes, 163);
+    for (int t = 0; t < b.own; t++) {
+        double sum = 0.0;
+        for (int k = 0; k < 163; k++)
+            sum += exp((double)a.readout.scores[t * 163 + k]);
+        assert_true(fabs(sum - 1.0) < 1e-5);
+    }
+    model_acts_close(&a);
+    model_state_close(&s);
+    model_close(&m);
+    checkpoint_close(&c);
+    free(tensors);
+    free(list);
+    free(json);
+    arena_release(&arena);
+    unlink(path);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_half_precision),
         cmocka_unit_test(test_bad_models),
+        cmocka_unit_test(test_many_speakers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
