@@ -9,6 +9,7 @@
 #include "cli/load.h"
 #include "cli/options.h"
 #include "cli/progress.h"
+#include "model/clock.h"
 #include "model/cost.h"
 #include "model/kernels.h"
 #include "model/op.h"
@@ -20,7 +21,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
 static const struct usage usage = {
@@ -34,7 +34,8 @@ static const struct usage usage = {
 
 struct arguments {
     const char *model, *arch;
-    int json, threads, block_ms, left_ms, right_ms;
+    int json, threads;
+    struct block_options block;
     double seconds;
 };
 
@@ -45,14 +46,6 @@ struct figures {
     int block_ms, threads;
     char name[256];
 };
-
-static double now_seconds(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* The best of several products of 1024 x 1024 matrices. */
 static double measure_peak(struct error *err)
@@ -68,9 +61,9 @@ static double measure_peak(struct error *err)
     for (int i = 0; i < 2 * N * N; i++)
         memory[i] = (float)(i % 31) * 0.01f;
     for (int i = 0; i < TRIALS; i++) {
-        double begin = now_seconds();
+        double begin = clock_monotonic();
         gemm_nt(memory + 2 * N * N, N, memory, N, memory + N * N, N, N, N, N, 1.0f, 0.0f);
-        double rate = 2.0 * N * N * N / (now_seconds() - begin) / 1e9;
+        double rate = 2.0 * N * N * N / (clock_monotonic() - begin) / 1e9;
         best = rate > best ? rate : best;
     }
     free(memory);
@@ -109,12 +102,12 @@ static void run(struct figures *f, struct model_acts *acts, struct model_state *
     progress_begin(&progress, "measuring", "s of audio", (double)n / 16000.0);
     while (block_next(&b, &state->at, n - state->at.samples, 0, m->reach.block_frames,
                       m->reach.right_frames)) {
-        double begin = now_seconds();
+        double begin = clock_monotonic();
         if (b.frame < skip)
             memset(acts->seconds, 0, sizeof(acts->seconds));
         model_forward(acts, state, m, audio + state->at.samples, &b, 1);
         if (b.frame >= skip) {
-            times[n_blocks] = now_seconds() - begin;
+            times[n_blocks] = clock_monotonic() - begin;
             f->seconds += times[n_blocks++];
         }
         progress_at(&progress, (double)state->at.samples / 16000.0); // outside what is timed
@@ -210,14 +203,12 @@ static void print_text(const struct figures *f)
 
 static int bench(const struct arguments *a, struct error *err)
 {
-    struct reach reach = reach_defaults();
+    struct reach reach;
     struct loaded loaded;
-    struct figures f = {.block_ms = a->block_ms, .threads = a->threads};
+    struct figures f = {.block_ms = a->block.block_ms, .threads = a->threads};
     int status;
 
-    if (frames_from_ms(&reach.block_frames, "--block", a->block_ms, 20, err) ||
-        frames_from_ms(&reach.left_frames, "--left", a->left_ms, 0, err) ||
-        frames_from_ms(&reach.right_frames, "--right", a->right_ms, 0, err))
+    if (reach_from_options(&reach, &a->block, err))
         return STATUS_MISUSED;
     if (load_model(&loaded, a->model, a->arch, &reach, err))
         return STATUS_FAILED;
@@ -238,14 +229,14 @@ static int bench(const struct arguments *a, struct error *err)
 
 int cmd_bench(int argc, const char **argv, struct error *err)
 {
-    struct arguments a = {.threads = 1, .block_ms = 320, .left_ms = 8000, .seconds = 30.0};
+    struct arguments a = {.threads = 1, .block = {320, 8000, 0}, .seconds = 30.0};
     const struct poptOption table[] = {
         {"model", 'm', POPT_ARG_STRING, &a.model, 0, "model file [built-in]", "FILE"},
         {"arch", 0, POPT_ARG_STRING, &a.arch, 0, "base, base-s80, large, large-s80 or nano",
          "ARCH"},
-        {"block", 0, POPT_ARG_INT, &a.block_ms, 0, "audio a step [320]", "MS"},
-        {"left", 0, POPT_ARG_INT, &a.left_ms, 0, "context before a block [8000]", "MS"},
-        {"right", 0, POPT_ARG_INT, &a.right_ms, 0, "look-ahead after a block [0]", "MS"},
+        {"block", 0, POPT_ARG_INT, &a.block.block_ms, 0, "audio a step [320]", "MS"},
+        {"left", 0, POPT_ARG_INT, &a.block.left_ms, 0, "context before a block [8000]", "MS"},
+        {"right", 0, POPT_ARG_INT, &a.block.right_ms, 0, "look-ahead after a block [0]", "MS"},
         {"seconds", 0, POPT_ARG_DOUBLE, &a.seconds, 0, "of audio to measure on [30]", "SEC"},
         {"threads", 0, POPT_ARG_INT, &a.threads, 0, "for the matrix products [1]", "N"},
         {"json", 0, POPT_ARG_NONE, &a.json, 0, "print one JSON object", NULL},

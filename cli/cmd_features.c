@@ -26,7 +26,8 @@ static const struct usage usage = {
 
 struct settings {
     const char *output;
-    int block_ms, left_ms, right_ms, threads;
+    struct block_options block; // block_ms 0: offline
+    int threads;
     double horizon_seconds;
 };
 
@@ -136,17 +137,14 @@ static int run(const struct model *m, const char *output, const float *samples, 
 static int choose_reach(struct reach *reach, const struct settings *s, int64_t n,
                         struct error *err)
 {
-    if (!s->block_ms) {
+    if (!s->block.block_ms) {
         *reach = reach_offline(n);
         return 0;
     }
-    *reach = reach_defaults();
+    if (reach_from_options(reach, &s->block, err))
+        return -1;
     reach->horizon_seconds = s->horizon_seconds;
-    return frames_from_ms(&reach->block_frames, "--block", s->block_ms, 20, err) ||
-                   frames_from_ms(&reach->left_frames, "--left", s->left_ms, 0, err) ||
-                   frames_from_ms(&reach->right_frames, "--right", s->right_ms, 0, err)
-               ? -1
-               : 0;
+    return 0;
 }
 
 static int features(const struct settings *s, const char *model, const char *audio,
@@ -174,12 +172,12 @@ static int features(const struct settings *s, const char *model, const char *aud
 
 int cmd_features(int argc, const char **argv, struct error *err)
 {
-    struct settings s = {NULL, 0, 8000, 0, 1, 60.0};
+    struct settings s = {.block = {0, 8000, 0}, .threads = 1, .horizon_seconds = 60.0};
     const struct poptOption table[] = {
         {"output", 'o', POPT_ARG_STRING, &s.output, 0, "write here", "FILE"},
-        {"block", 0, POPT_ARG_INT, &s.block_ms, 0, "block by block, as live [one block]", "MS"},
-        {"left", 0, POPT_ARG_INT, &s.left_ms, 0, "context before a block [8000]", "MS"},
-        {"right", 0, POPT_ARG_INT, &s.right_ms, 0, "look-ahead after a block [0]", "MS"},
+        {"block", 0, POPT_ARG_INT, &s.block.block_ms, 0, "block by block, as live [one block]", "MS"},
+        {"left", 0, POPT_ARG_INT, &s.block.left_ms, 0, "context before a block [8000]", "MS"},
+        {"right", 0, POPT_ARG_INT, &s.block.right_ms, 0, "look-ahead after a block [0]", "MS"},
         {"horizon", 0, POPT_ARG_DOUBLE, &s.horizon_seconds, 0,
          "memory of running statistics, 0: for ever [60]", "SEC"},
         {"threads", 0, POPT_ARG_INT, &s.threads, 0, "for the matrix products [1]", "N"},

@@ -31,7 +31,7 @@ struct arguments {
     const char *model, *rttm, *jsonl;
     const char **osc, **labels; // ended by NULL
     int osc_port, view, channel, threads, realtime;
-    int block_ms, left_ms, right_ms;
+    struct block_options block;
     double horizon_seconds, onset, offset;
 };
 
@@ -68,12 +68,9 @@ static void catch_signals(void)
 
 static int check_arguments(struct arguments *a, struct reach *reach, struct error *err)
 {
-    *reach = reach_defaults();
-    reach->horizon_seconds = a->horizon_seconds;
-    if (frames_from_ms(&reach->block_frames, "--block", a->block_ms, 20, err) ||
-        frames_from_ms(&reach->left_frames, "--left", a->left_ms, 0, err) ||
-        frames_from_ms(&reach->right_frames, "--right", a->right_ms, 0, err))
+    if (reach_from_options(reach, &a->block, err))
         return -1;
+    reach->horizon_seconds = a->horizon_seconds;
     if (!(a->horizon_seconds >= 0.0 && a->horizon_seconds <= 1e6))
         return fail(err, "--horizon %g: should be 0 to 1000000 seconds", a->horizon_seconds);
     if (!(a->onset > 0.0 && a->onset < 1.0))
@@ -267,7 +264,7 @@ static int stream(struct arguments *a, struct error *err)
 int cmd_stream(int argc, const char **argv, struct error *err)
 {
     struct arguments a = {.source = source_defaults(), .decode = decode_defaults(), .threads = 1,
-                          .block_ms = 320, .left_ms = 8000, .horizon_seconds = 60.0,
+                          .block = {320, 8000, 0}, .horizon_seconds = 60.0,
                           .onset = 0.5, .offset = -1.0};
     const struct poptOption table[] = {
         {"device", 'd', POPT_ARG_STRING, &a.source.device, 0, "number, name or part of it", "NAME"},
@@ -279,9 +276,9 @@ int cmd_stream(int argc, const char **argv, struct error *err)
          "of stdin: u8 s16le s24le s32le f32le f64le [s16le]", "NAME"},
         {"channels", 0, POPT_ARG_INT, &a.source.channels, 0, "of stdin [1]", "N"},
         {"model", 'm', POPT_ARG_STRING, &a.model, 0, "model file [built-in]", "FILE"},
-        {"block", 0, POPT_ARG_INT, &a.block_ms, 0, "audio a step, the latency [320]", "MS"},
-        {"left", 0, POPT_ARG_INT, &a.left_ms, 0, "context before a block [8000]", "MS"},
-        {"right", 0, POPT_ARG_INT, &a.right_ms, 0, "look-ahead after a block [0]", "MS"},
+        {"block", 0, POPT_ARG_INT, &a.block.block_ms, 0, "audio a step, the latency [320]", "MS"},
+        {"left", 0, POPT_ARG_INT, &a.block.left_ms, 0, "context before a block [8000]", "MS"},
+        {"right", 0, POPT_ARG_INT, &a.block.right_ms, 0, "look-ahead after a block [0]", "MS"},
         {"horizon", 0, POPT_ARG_DOUBLE, &a.horizon_seconds, 0,
          "memory of running statistics, 0: for ever [60]", "SEC"},
         {"onset", 0, POPT_ARG_DOUBLE, &a.onset, 0, "a turn begins above [0.5]", "P"},

@@ -36,11 +36,22 @@ void unload_model(struct loaded *l)
     checkpoint_close(&l->checkpoint);
 }
 
-int frames_from_ms(int *frames, const char *option, int ms, int min_ms, struct error *err)
+/* A frame is 20 ms. */
+static int frames_from_ms(int *frames, const char *option, int ms, int min_ms, struct error *err)
 {
     if (ms < min_ms || ms > 600000 || ms % 20)
         return fail(err, "%s %d: should be a multiple of 20 ms from %d to 600000", option, ms,
                     min_ms);
     *frames = ms / 20;
     return 0;
+}
+
+int reach_from_options(struct reach *reach, const struct block_options *o, struct error *err)
+{
+    *reach = reach_defaults();
+    return frames_from_ms(&reach->block_frames, "--block", o->block_ms, 20, err) ||
+                   frames_from_ms(&reach->left_frames, "--left", o->left_ms, 0, err) ||
+                   frames_from_ms(&reach->right_frames, "--right", o->right_ms, 0, err)
+               ? -1
+               : 0;
 }

@@ -23,8 +23,13 @@ int load_checkpoint(struct checkpoint *c, const char *path, struct error *err);
 
 void unload_model(struct loaded *l);
 
-/* Milliseconds to frames of 20 ms: -1 with err filled unless it is a multiple
- * within min_ms .. 600000. */
-int frames_from_ms(int *frames, const char *option, int ms, int min_ms, struct error *err);
+/* Block, left context and look-ahead as commands take them, in milliseconds. */
+struct block_options {
+    int block_ms, left_ms, right_ms;
+};
+
+/* What the options say, the rest as in reach_defaults. -1 with err filled unless
+ * all are multiples of 20 ms within reason. */
+int reach_from_options(struct reach *reach, const struct block_options *o, struct error *err);
 
 #endif

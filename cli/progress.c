@@ -1,24 +1,17 @@
 // SPDX-License-Identifier: MIT
 #include "cli/progress.h"
 
+#include "model/clock.h"
+
 #include <stdio.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { CELLS = 20 };
 static const double FIRST_SECONDS = 0.5, NEXT_SECONDS = 0.2;
 
-static double now(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 void progress_begin(struct progress *p, const char *what, const char *unit, double total)
 {
-    *p = (struct progress){.what = what, .unit = unit, .total = total, .began = now(),
+    *p = (struct progress){.what = what, .unit = unit, .total = total, .began = clock_monotonic(),
                            .shown = isatty(STDERR_FILENO)};
 }
 
@@ -58,7 +51,7 @@ void progress_at(struct progress *p, double done)
 
     if (!p->shown)
         return;
-    time = now();
+    time = clock_monotonic();
     if (time - p->began < FIRST_SECONDS || time - p->drawn < NEXT_SECONDS)
         return;
     p->drawn = time;

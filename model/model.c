@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "model/model.h"
 
+#include "model/clock.h"
 #include "model/op.h"
 
 #include <assert.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 const char *const stage_names[N_STAGES] = {"extractor", "input", "layers", "readout"};
 
@@ -197,19 +197,11 @@ void model_acts_close(struct model_acts *a)
     *a = (struct model_acts){0};
 }
 
-static double now_seconds(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 void model_forward(struct model_acts *a, struct model_state *s, const struct model *m,
                    const float *samples, const struct block *blocks, int n_blocks)
 {
     const struct model_config *c = &m->config;
-    double t0 = now_seconds(), t1, t2, t3;
+    double t0 = clock_monotonic(), t1, t2, t3;
     int T = 0;
 
     assert(n_blocks <= m->reach.n_blocks && blocks[0].frame == s->at.frames);
@@ -220,17 +212,17 @@ void model_forward(struct model_acts *a, struct model_state *s, const struct mod
     }
     extractor_forward(a->features, &a->extractor, &s->extractor, &m->extractor, c, &m->params,
                       samples, blocks, n_blocks);
-    t1 = now_seconds();
+    t1 = clock_monotonic();
     encoder_input_forward(&a->encoder, &s->encoder, &m->encoder, c, &m->params, a->features,
                           blocks, n_blocks);
-    t2 = now_seconds();
+    t2 = clock_monotonic();
     encoder_layers_forward(&a->encoder, &s->encoder, &m->encoder, c, &m->params, blocks, n_blocks);
-    t3 = now_seconds();
+    t3 = clock_monotonic();
     if (c->readout.present)
         readout_forward(&a->readout, &s->readout, &m->readout, c, &m->params, a->encoder.rep, T,
                         blocks, n_blocks);
     a->seconds[STAGE_EXTRACTOR] += t1 - t0;
     a->seconds[STAGE_INPUT] += t2 - t1;
     a->seconds[STAGE_LAYERS] += t3 - t2;
-    a->seconds[STAGE_READOUT] += now_seconds() - t3;
+    a->seconds[STAGE_READOUT] += clock_monotonic() - t3;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "stream/engine.h"
 
+#include "model/clock.h"
 #include "stream/chunk.h"
 #include "stream/frame.h"
 #include "stream/powerset.h"
@@ -12,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 
 enum { READ_TICKS = 4096 };
 
@@ -96,28 +96,12 @@ int engine_open(struct engine **out, const struct engine_settings *settings, str
     return 0;
 }
 
-static double now_seconds(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static double wall_seconds(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_REALTIME, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 /* When a 16 kHz sample was captured; a file that runs ahead of its own pace
  * plays now. */
 static double sample_wall(const struct engine *e, int64_t sample)
 {
     int rate = source_rate_hz(e->settings.source);
-    double wall = source_wall(e->settings.source, sample * rate / FRAME_HZ), now = wall_seconds();
+    double wall = source_wall(e->settings.source, sample * rate / FRAME_HZ), now = clock_wall();
 
     return wall < now ? wall : now;
 }
@@ -192,7 +176,7 @@ static void fill_times(struct engine *e, struct report_block *r, const struct bl
     weight = e->n_blocks ? (weight < 1.0f ? weight : 1.0f) : 1.0f;
     e->load += weight * (share - e->load);
     r->load = e->load;
-    late = wall_seconds() - sample_wall(e, e->chunk.at.samples + b->own_samples);
+    late = clock_wall() - sample_wall(e, e->chunk.at.samples + b->own_samples);
     r->latency_ms = late > seconds ? (float)(late * 1e3) : (float)(seconds * 1e3);
     r->dropped_samples = counts.lost_ticks * FRAME_HZ / source_rate_hz(e->settings.source);
     r->overruns = counts.overruns;
@@ -201,7 +185,7 @@ static void fill_times(struct engine *e, struct report_block *r, const struct bl
 static void run_block(struct engine *e, const struct block *b)
 {
     struct report r = {.type = REPORT_BLOCK};
-    double begin = now_seconds();
+    double begin = clock_monotonic();
 
     obey(e);
     r.block.number = e->n_blocks;
@@ -214,7 +198,7 @@ static void run_block(struct engine *e, const struct block *b)
     powerset_activity(e->prob, e->acts.readout.scores, &e->powerset, b->own);
     tracker_block(&e->tracker, &r.block, e->prob, b->frame, b->own, &e->output);
 
-    double seconds = now_seconds() - begin;
+    double seconds = clock_monotonic() - begin;
     e->compute_seconds += seconds;
     fill_times(e, &r.block, b, seconds);
     push_report(e, &r);

@@ -3,6 +3,8 @@
  * device would lose: for its hour to come, and for room in the ring. */
 #include "stream/source_kind.h"
 
+#include "model/clock.h"
+
 #include <signal.h>
 #include <string.h>
 
@@ -18,7 +20,7 @@ static void feeder_keep_pace(struct source *s, size_t n_ticks)
     double due = s->start_monotonic + (double)(s->n_written + n_ticks) / s->rate_hz;
     double left;
 
-    while (!is_stopping(s) && (left = due - monotonic_seconds()) > 0.0)
+    while (!is_stopping(s) && (left = due - clock_monotonic()) > 0.0)
         sleep_seconds(left < 0.05 ? left : 0.05);
 }
 

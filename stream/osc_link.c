@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "stream/osc_link.h"
 
+#include "model/clock.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <math.h>
@@ -11,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -20,14 +21,6 @@ enum {
     WELL_SECONDS = 60,
     SILENT_MS = 30000, // a TCP peer that acknowledges nothing for so long is gone
 };
-
-static double now_seconds(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* Splits what is behind the scheme; 0 if it is HOST:PORT or [HOST]:PORT. */
 static int parse_place(struct osc_link *l, const char *text)
@@ -91,7 +84,7 @@ void osc_link_url(const struct osc_link *l, char *url, size_t size)
 /* What went wrong, if it is to be told: returns 1 then, else 0. */
 static int trouble(struct osc_link *l, struct error *err, const char *what)
 {
-    double now = now_seconds();
+    double now = clock_monotonic();
     char url[300];
 
     l->retry_at = now + RETRY_SECONDS;
@@ -249,13 +242,13 @@ int osc_link_send(struct osc_link *l, const void *bytes, size_t n, struct error 
 {
     if (l->fd < 0) {
         int status = 0;
-        if (now_seconds() < l->retry_at)
+        if (clock_monotonic() < l->retry_at)
             return 0;
         if (!l->address_bytes && (status = look_up(l, err)) != 0)
             return status > 0;
         if (connect_socket(l))
             return give_up(l, errno, err);
-        l->well_since = now_seconds();
+        l->well_since = clock_monotonic();
     }
     return l->tcp ? send_framed(l, bytes, n, err) : send_datagram(l, bytes, n, err);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "stream/source.h"
 
+#include "model/clock.h"
 #include "stream/resample.h"
 #include "stream/source_kind.h"
 
@@ -19,19 +20,6 @@ struct source_settings source_defaults(void)
         .rate_hz = 16000,
         .channels = 1,
     };
-}
-
-static double clock_seconds(clockid_t id)
-{
-    struct timespec now;
-
-    clock_gettime(id, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
-}
-
-double monotonic_seconds(void)
-{
-    return clock_seconds(CLOCK_MONOTONIC);
 }
 
 void sleep_seconds(double seconds)
@@ -126,8 +114,8 @@ int source_start(struct source *s, struct error *err)
 {
     assert(!s->started);
     s->started = 1;
-    s->start_wall = clock_seconds(CLOCK_REALTIME);
-    s->start_monotonic = monotonic_seconds();
+    s->start_wall = clock_wall();
+    s->start_monotonic = clock_monotonic();
     return s->kind->start(s, err);
 }
 
@@ -275,14 +263,14 @@ int source_wait(struct source *s, int ms)
     // The callback must not wake anybody, so the worker looks: often enough to add little
     // to the latency, and much more often when the feeder waits for nobody.
     double pause = s->fast ? 0.0002 : 0.002;
-    double until = monotonic_seconds() + ms * 0.001;
+    double until = clock_monotonic() + ms * 0.001;
 
     for (;;) {
         if (source_has_ticks(s))
             return 1;
         if (source_ended(s))
             return 0;
-        double left = until - monotonic_seconds();
+        double left = until - clock_monotonic();
         if (left <= 0.0 || !source_is_running(s))
             return 1;
         sleep_seconds(left < pause ? left : pause);
@@ -319,7 +307,7 @@ static double clock_offset(struct source *s, double last_reading)
     if (source_is_running(s)) {
         double now = s->kind->clock_seconds(s);
         int fits = now - last_reading > -1.0 && now - last_reading < 10.0;
-        s->clock_offset = fits ? clock_seconds(CLOCK_REALTIME) - now : (double)NAN;
+        s->clock_offset = fits ? clock_wall() - now : (double)NAN;
         s->clock_is_known = 1;
     }
     return s->clock_is_known ? s->clock_offset : (double)NAN;

@@ -120,7 +120,6 @@ int source_on_ticks(const void *input, void *output, unsigned long n_ticks,
 int feeder_start(struct source *s, struct error *err);
 void feeder_stop(struct source *s);
 
-double monotonic_seconds(void);
 void sleep_seconds(double seconds);
 
 #endif
