@@ -33,7 +33,8 @@ def main(full, models):
         case = "wavlm_%s_tiny" % case
         os.makedirs(case, exist_ok=True)
         files = ["model.safetensors", "model.config.json"]
-        files += ["model.pt"] if case == "wavlm_pruned_tiny" else []
+        files += ["model.pt"] if case.split("_")[1] in ("group", "pruned", "noattn0", "oddkernel") \
+            and "large" not in case else []
         files += [f for f in os.listdir(os.path.join(full, case)) if f.startswith("block_")]
         for f in files:
             shutil.copyfile(os.path.join(full, case, f), os.path.join(case, f))
@@ -42,6 +43,7 @@ def main(full, models):
     for case in ("diarizen_tiny", "diarizen_pruned_posi_tiny"):
         os.makedirs(case, exist_ok=True)
         files = ["model.safetensors", "wavlm.config.json", "model.args.json"]
+        files += ["pytorch_model.bin"] if case == "diarizen_tiny" else []
         files += [f for f in os.listdir(os.path.join(full, case)) if f.startswith("block_")]
         for f in files:
             shutil.copyfile(os.path.join(full, case, f), os.path.join(case, f))
@@ -50,6 +52,7 @@ def main(full, models):
     os.makedirs("rel_pos_buckets", exist_ok=True)
     shutil.copyfile(os.path.join(full, "rel_pos_buckets", "buckets.safetensors"),
                     os.path.join("rel_pos_buckets", "buckets.safetensors"))
+    shutil.copytree(os.path.join(full, "pickle"), "pickle", dirs_exist_ok=True)
     os.makedirs("nano", exist_ok=True)
     subset(os.path.join(models, "samples.safetensors"), os.path.join("nano", "samples.safetensors"),
            r".*\.(wav|logp)|ami_EN2002a_7s\.B16\.sum")
