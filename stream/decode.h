@@ -13,7 +13,7 @@
 #ifndef DECODE_H
 #define DECODE_H
 
-#include "stream/powerset.h"
+#include "model/powerset.h"
 
 struct decode_settings {
     float onset;  // 0.5: more likely than not

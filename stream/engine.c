@@ -4,7 +4,7 @@
 #include "model/clock.h"
 #include "stream/chunk.h"
 #include "stream/frame.h"
-#include "stream/powerset.h"
+#include "model/powerset.h"
 #include "stream/resample.h"
 #include "stream/track.h"
 

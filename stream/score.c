@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "stream/score.h"
 
-#include "stream/hungarian.h"
+#include "model/hungarian.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -27,7 +27,7 @@ if found=$(grep -nE '(^|[^a-z_])(printf|puts|perror|exit|abort)[[:space:]]*\(' m
 fi
 
 # Every file says its licence; no file is longer than 500 lines.
-for f in model/*.[ch] stream/*.[ch] cli/*.[ch] tests/*.[ch]; do
+for f in model/*.[ch] prune/*.[ch] stream/*.[ch] cli/*.[ch] tests/*.[ch]; do
     [ -f "$f" ] || continue
     head -n 1 "$f" | grep -q 'SPDX-License-Identifier: MIT' || { echo "$f: no licence line" >&2; bad=1; }
     [ "$(wc -l < "$f")" -le 500 ] || { echo "$f: longer than 500 lines" >&2; bad=1; }

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "stream/hungarian.h"
+#include "model/hungarian.h"
 #include "stream/rttm.h"
 #include "stream/score.h"
 

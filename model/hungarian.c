@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "stream/hungarian.h"
+#include "model/hungarian.h"
 
 #include <math.h>
 #include <stdlib.h>

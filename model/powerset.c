@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "stream/powerset.h"
+#include "model/powerset.h"
 
 #include <math.h>
 
