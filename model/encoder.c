@@ -49,6 +49,7 @@ void encoder_weights_place(struct encoder_weights *w, const struct model_config 
         if (!layer->has_attention)
             continue;
         w->gate[i] = arena_floats(arena, 2 * (size_t)config_head_width(shape, i));
+        w->gate_bias[i] = arena_floats(arena, 2);
         w->layer_position[i] = w->position;
         if (has_position && (apart || layer->n_heads < layer->total_heads))
             w->layer_position[i] = arena_floats(arena, (size_t)layer->n_heads * n);

@@ -21,7 +21,7 @@
 struct encoder_weights {
     float *pos_conv;  // [C,K,C/groups] with the weight norm multiplied out
     float *gate[MAX_LAYERS]; // [2,D] sums of the gate's rows 0-3 and 4-7
-    float gate_bias[MAX_LAYERS][2];
+    float *gate_bias[MAX_LAYERS]; // [2] likewise
     float *position;  // [HEADS,distances] bias of every head by distance, or NULL
     float *layer_position[MAX_LAYERS]; // [kept heads,distances] those of the layer
     int left, max_rows; // the distances it was made for

@@ -110,7 +110,6 @@ void gradients_close(struct gradients *g)
 void gradients_clear(struct gradients *g)
 {
     memset(g->arena.base, 0, g->arena.size);
-    memset(g->encoder.gate_bias, 0, sizeof(g->encoder.gate_bias));
 }
 
 void gradients_fold(struct gradients *g, const struct model *m)
