@@ -121,7 +121,9 @@ static int read_one(struct reading *r, int i, struct error *err)
 
     if (audio_file_read(&samples, &n, r->f->paths[i], 0, err))
         return -1;
-    return r->take(r->context, i, samples, n, err);
+    if (r->take(r->context, i, samples, n, err))
+        return fail_prefix(err, "%s: ", r->f->paths[i]);
+    return 0;
 }
 
 /* Files are handed out in order, so all before a bad one are read to their end. */
