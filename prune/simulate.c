@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: MIT
+#include "prune/simulate.h"
+
+#include "model/blocks.h"
+#include "prune/draw.h"
+#include "prune/meeting.h"
+#include "stream/scan.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+const struct simulate_settings simulate_defaults = {
+    .min_speakers = 1, .max_speakers = 4, .p_nobody = 0.03f,
+    .turns = {.model = &turn_model_ami, .overlap = 1.0f, .length = 1.0f, .vary = 0.4f, .p_part = 0.2f},
+    .speeds = 1, .level_sd = 4.0f, .turn_sd = 2.0f, .aside_db = -3.0f,
+    .p_close = 0.25f, .p_measured = 0.15f, .p_far = 0.4f,
+    .near_low = 0.2f, .near_high = 1.2f, .far_low = 1.0f, .far_high = 4.5f,
+    .rt60_low = 0.1f, .rt60_high = 0.8f, .bridge = 0.5f,
+    .channel = CHANNEL_DEFAULTS,
+};
+
+static int check(const struct simulate_settings *x, const struct speech_bank *speech,
+                 struct error *err)
+{
+    if (x->min_speakers < 1 || x->max_speakers < x->min_speakers ||
+        x->max_speakers > TURN_SPEAKERS)
+        return fail(err, "%d to %d speakers a meeting: should be 1 to %d, the least first",
+                    x->min_speakers, x->max_speakers, TURN_SPEAKERS);
+    if (x->max_speakers > speech->n_speakers)
+        return fail(err, "up to %d speakers a meeting, but the speech is of %d: give more "
+                    "speech or fewer speakers (the speaker is the folder above the file)",
+                    x->max_speakers, speech->n_speakers);
+    if (!(x->rt60_low >= 0.05f && x->rt60_high >= x->rt60_low && x->rt60_high <= 1.0f))
+        return fail(err, "reverberation of %g to %g s: should be 0.05 to 1", x->rt60_low,
+                    x->rt60_high);
+    if (!(x->channel.snr_high >= x->channel.snr_low && x->turns.overlap >= 0.0f &&
+          x->turns.overlap <= 100.0f && x->turns.length > 0.0f && x->bridge >= 0.0f && x->bridge <= 10.0f))
+        return fail(err, "impossible settings: SNR %g to %g dB, overlap times %g, turns times %g, "
+                    "bridge %g s", x->channel.snr_low, x->channel.snr_high, x->turns.overlap,
+                    x->turns.length, x->bridge);
+    return 0;
+}
+
+static struct simulate_space *space_take(struct simulation *s, struct error *err)
+{
+    struct simulate_space *m;
+
+    pthread_mutex_lock(&s->lock);
+    m = s->spaces;
+    if (m)
+        s->spaces = m->next;
+    pthread_mutex_unlock(&s->lock);
+    if (m)
+        return m;
+    m = calloc(1, sizeof(*m));
+    if (!m)
+        fail(err, "out of memory for a simulation");
+    else if (convolve_space_open(&m->convolve, err)) {
+        free(m);
+        m = NULL;
+    }
+    return m;
+}
+
+static void space_give(struct simulation *s, struct simulate_space *m)
+{
+    pthread_mutex_lock(&s->lock);
+    m->next = s->spaces;
+    s->spaces = m;
+    pthread_mutex_unlock(&s->lock);
+}
+
+/* Columns of the clip: the speakers of the meeting by the frames they speak in. */
+static void label(struct clip *clip, const struct simulate_space *m)
+{
+    int count[TURN_SPEAKERS] = {0}, done[TURN_SPEAKERS] = {0};
+
+    for (int i = 0; i < m->n_speakers; i++) {
+        for (int f = 0; f < clip->n_frames; f++)
+            count[i] += m->marks[i * m->n_steps + 2 * f + 1];
+    }
+    clip->n_speakers = 0;
+    memset(clip->labels, 0, (size_t)clip->n_frames * CLIP_MAX_SPEAKERS);
+    for (int k = 0; k < CLIP_MAX_SPEAKERS; k++)
+        clip->speaker[k] = -1;
+    for (int k = 0; k < CLIP_MAX_SPEAKERS; k++) {
+        int best = -1;
+        for (int i = 0; i < m->n_speakers; i++) {
+            if (!done[i] && count[i] > 0 && (best < 0 || count[i] > count[best]))
+                best = i;
+        }
+        if (best < 0)
+            break;
+        done[best] = 1;
+        clip->speaker[k] = m->speakers[best].voice;
+        clip->n_speakers++;
+        for (int f = 0; f < clip->n_frames; f++)
+            clip->labels[f * CLIP_MAX_SPEAKERS + k] = m->marks[best * m->n_steps + 2 * f + 1];
+    }
+}
+
+/* A clip is a part of a meeting that has been going on for a while. */
+static int get(struct clip *clip, const struct clip_source *source, uint64_t index,
+               struct error *err)
+{
+    struct simulation *s = (struct simulation *)(void *)source; // its first member
+    struct simulate_space *m = space_take(s, err);
+    struct random rng;
+    int status;
+
+    if (!m)
+        return -1;
+    draw_begin(&rng, s->seed, index);
+    snprintf(clip->origin, sizeof(clip->origin), "simulated clip %llu of seed %llu",
+             (unsigned long long)index, (unsigned long long)s->seed);
+    status = clip->n_samples == source->n_samples
+                 ? 0 : fail(err, "a clip of %lld samples for a source of %lld",
+                            (long long)clip->n_samples, (long long)source->n_samples);
+    if (status == 0)
+        status = meeting_draw(m, s, 0.01 * draw_below(&rng, 1500), clip->n_samples, 5.0, &rng,
+                              err);
+    if (status == 0) {
+        memset(clip->samples, 0, (size_t)clip->n_samples * sizeof(float));
+        label(clip, m);
+        meeting_render(m, s, clip->samples, clip->n_samples, &rng);
+    }
+    space_give(s, m);
+    return status;
+}
+
+static void close_source(struct clip_source *source)
+{
+    simulation_close((struct simulation *)(void *)source);
+}
+
+int simulation_open(struct simulation *s, const struct speech_bank *speech,
+                    const struct sound_bank *noise, const struct sound_bank *rooms,
+                    const struct simulate_settings *settings, double clip_seconds, uint64_t seed,
+                    struct error *err)
+{
+    *s = (struct simulation){
+        .source = {.n_samples = llrint(clip_seconds * 16000.0),
+                   .n_known = VOICE_SPEEDS * speech->n_speakers, .get = get,
+                   .close = close_source},
+        .speech = speech, .noise = noise, .rooms = rooms, .settings = *settings, .seed = seed,
+    };
+    if (check(settings, speech, err) || convolver_open(&s->convolver, err)) {
+        *s = (struct simulation){0};
+        return -1;
+    }
+    pthread_mutex_init(&s->lock, NULL);
+    voice_filters_make(&s->filters);
+    return 0;
+}
+
+void simulation_close(struct simulation *s)
+{
+    if (!s->speech)
+        return;
+    while (s->spaces) {
+        struct simulate_space *m = s->spaces;
+        s->spaces = m->next;
+        convolve_space_close(&m->convolve);
+        turn_plan_release(&m->plan);
+        free(m->stretches);
+        free(m->marks);
+        free(m);
+    }
+    convolver_close(&s->convolver);
+    pthread_mutex_destroy(&s->lock);
+    *s = (struct simulation){0};
+}
+
+static int by_start(const void *a, const void *b)
+{
+    const struct simulated_turn *x = a, *y = b;
+
+    if (x->start != y->start)
+        return x->start < y->start ? -1 : 1;
+    return x->voice - y->voice;
+}
+
+/* Runs of marks; with turns NULL they are only counted. */
+static int list_turns(struct simulated_turn *turns, const struct simulate_space *m)
+{
+    int n = 0;
+
+    for (int i = 0; i < m->n_speakers; i++) {
+        const uint8_t *row = m->marks + i * m->n_steps;
+        for (int64_t k = 0, end; k < m->n_steps; k = end) {
+            for (end = k + 1; end < m->n_steps && row[end] == row[k]; end++) {}
+            if (!row[k])
+                continue;
+            if (turns)
+                turns[n] = (struct simulated_turn){(double)k / ACTIVITY_HZ,
+                                                   (double)end / ACTIVITY_HZ,
+                                                   m->speakers[i].voice};
+            n++;
+        }
+    }
+    return n;
+}
+
+static int take_turns(struct simulated *out, const struct simulate_space *m, struct error *err)
+{
+    out->n_turns = list_turns(NULL, m);
+    out->turns = malloc(((size_t)out->n_turns + 1) * sizeof(*out->turns));
+    if (!out->turns)
+        return fail(err, "out of memory for %d turns", out->n_turns);
+    list_turns(out->turns, m);
+    qsort(out->turns, (size_t)out->n_turns, sizeof(*out->turns), by_start);
+    for (int i = 0; i < m->n_speakers; i++)
+        out->n_speakers += memchr(m->marks + i * m->n_steps, 1, (size_t)m->n_steps) != NULL;
+    return 0;
+}
+
+int simulation_meeting(struct simulated *out, struct simulation *s, uint64_t index,
+                       double seconds, struct error *err)
+{
+    struct simulate_space *m;
+    struct random rng;
+    int status = -1;
+
+    *out = (struct simulated){.n = llrint(seconds * 16000.0)};
+    if (out->n < 16000 || out->n > (int64_t)1 << 32)
+        return fail(err, "a meeting of %g s: should be 1 s to 74 hours", seconds);
+    m = space_take(s, err);
+    if (!m)
+        return -1;
+    draw_begin(&rng, s->seed, index);
+    out->samples = calloc((size_t)out->n, sizeof(float));
+    if (!out->samples)
+        fail(err, "out of memory for a meeting of %g s", seconds);
+    else if (meeting_draw(m, s, 0.0, out->n, 0.0, &rng, err) == 0)
+        status = take_turns(out, m, err);
+    if (status == 0)
+        meeting_render(m, s, out->samples, out->n, &rng);
+    space_give(s, m);
+    if (status)
+        simulated_release(out);
+    return status;
+}
+
+void simulated_release(struct simulated *m)
+{
+    free(m->samples);
+    free(m->turns);
+    *m = (struct simulated){0};
+}
+
+/* RTTM's fields end at blanks, so a name has none. */
+void simulation_voice_name(char name[128], const struct simulation *s, int voice)
+{
+    static const char *const tags[VOICE_SPEEDS] = {"", "@0.9", "@1.1"};
+    const struct speech_bank *b = s->speech;
+    const char *path = b->speakers[voice / VOICE_SPEEDS].name, *base = strrchr(path, '/');
+
+    base = base ? base + 1 : path;
+    snprintf(name, 128, "%d-%.90s", voice / VOICE_SPEEDS, base);
+    if (!scan_printable((struct field){name, strlen(name)}))
+        snprintf(name, 128, "%d", voice / VOICE_SPEEDS);
+    for (char *c = name; *c; c++)
+        *c = *c == ' ' ? '_' : *c;
+    strncat(name, tags[voice % VOICE_SPEEDS], 8);
+}
