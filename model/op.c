@@ -1,17 +1,32 @@
 // SPDX-License-Identifier: MIT
 #include "model/op.h"
 
+#include "model/clock.h"
 #include "model/kernels.h"
 
 #include <cblas.h> // brings complex.h
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #undef I // complex.h takes the letter of our inner axis
 
+static _Thread_local double flops;
+
+static void count(int M, int N, int K)
+{
+    flops += 2.0 * M * N * K;
+}
+
+double op_flops(void)
+{
+    return flops;
+}
+
 void gemm_nt(float *c, int ldc, const float *a, int lda, const float *b, int ldb, int M, int N,
              int K, float alpha, float beta)
 {
+    count(M, N, K);
     cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, M, N, K, alpha, a, lda, b, ldb, beta, c,
                 ldc);
 }
@@ -19,6 +34,7 @@ void gemm_nt(float *c, int ldc, const float *a, int lda, const float *b, int ldb
 void gemm_nn(float *c, int ldc, const float *a, int lda, const float *b, int ldb, int M, int N,
              int K, float alpha, float beta)
 {
+    count(M, N, K);
     cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, M, N, K, alpha, a, lda, b, ldb, beta, c,
                 ldc);
 }
@@ -26,6 +42,7 @@ void gemm_nn(float *c, int ldc, const float *a, int lda, const float *b, int ldb
 void gemm_tn(float *c, int ldc, const float *a, int lda, const float *b, int ldb, int M, int N,
              int K, float alpha, float beta)
 {
+    count(M, N, K);
     cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, M, N, K, alpha, a, lda, b, ldb, beta, c,
                 ldc);
 }
@@ -127,6 +144,28 @@ void op_set_threads(int n)
 const char *op_blas_kernels(void)
 {
     return openblas_get_corename();
+}
+
+double op_peak(struct error *err)
+{
+    enum { N = 1024, TRIALS = 5 };
+    float *memory = aligned_alloc(64, 3 * sizeof(float) * N * N);
+    double best = 0.0;
+
+    if (!memory) {
+        fail(err, "out of memory");
+        return -1.0;
+    }
+    for (int i = 0; i < 2 * N * N; i++)
+        memory[i] = (float)(i % 31) * 0.01f;
+    for (int i = 0; i < TRIALS; i++) {
+        double begin = clock_monotonic();
+        gemm_nt(memory + 2 * N * N, N, memory, N, memory + N * N, N, N, N, N, 1.0f, 0.0f);
+        double rate = 2.0 * N * N * N / (clock_monotonic() - begin);
+        best = rate > best ? rate : best;
+    }
+    free(memory);
+    return best;
 }
 
 void op_warm_up(void)

@@ -10,6 +10,8 @@
 #ifndef OP_H
 #define OP_H
 
+#include "model/error.h"
+
 #include <stddef.h>
 
 /* y[t,o] = bias[o] + sum_i x[t,i] w[o,i]
@@ -58,6 +60,14 @@ void log_softmax_backward(float *dx, const float *dy, const float *y, int T, int
 
 /* Number of threads the matrix products of this process use from now on. */
 void op_set_threads(int n);
+
+/* Floating-point operations of the matrix products that this thread has made so
+ * far, two for each multiplication and addition. */
+double op_flops(void);
+
+/* The best rate of several products of large matrices, in floating-point
+ * operations a second, by as many threads as are set. Returns -1 without memory. */
+double op_peak(struct error *err);
 
 /* The kernels that the BLAS library chose, e.g. "SkylakeX". */
 const char *op_blas_kernels(void);

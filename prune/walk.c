@@ -166,6 +166,12 @@ static void walk_input(struct gradients *g, float *dx, struct model_acts *a, con
                        &a->extractor, g->extractor_scratch, &m->extractor, c, p, blocks, n_blocks);
 }
 
+static void tell(const struct gradients *g, int part)
+{
+    if (g->done)
+        g->done(g->user, part);
+}
+
 void walk_backward(struct gradients *g, struct model_acts *a, struct model_state *s,
                    const struct model *m, const struct loss_slopes *slopes, int left,
                    const struct block *blocks, int n_blocks)
@@ -177,8 +183,12 @@ void walk_backward(struct gradients *g, struct model_acts *a, struct model_state
 
     if (c->readout.present)
         walk_readout(g, a, m, slopes, sum, left, blocks, n_blocks);
-    if (!g->train_encoder)
+    tell(g, 0);
+    if (!g->train_encoder) {
+        for (int part = 1; part <= layers + 1; part++)
+            tell(g, part);
         return;
+    }
     memset(dx, 0, n * sizeof(float));
     for (int i = layers; i >= 0; i--) {
         if (c->readout.present)
@@ -187,13 +197,17 @@ void walk_backward(struct gradients *g, struct model_acts *a, struct model_state
             add(dx, slopes->rep[i], 1.0f, n);
         if (i == 0)
             break;
-        if (layer_dropped(a->training, i - 1))
+        if (layer_dropped(a->training, i - 1)) {
+            tell(g, layers - i + 1);
             continue;
+        }
         if (m->reach.keep == KEEP_INPUTS)
             encoder_layer_forward(a->encoder.rep[i], &a->encoder, &s->encoder, &m->encoder, c,
                                   &m->params.layer[i - 1], i - 1, a->encoder.rep[i - 1], blocks,
                                   n_blocks);
         walk_layer(g, dx, a, m, i - 1, left, blocks, n_blocks);
+        tell(g, layers - i + 1);
     }
     walk_input(g, dx, a, m, blocks, n_blocks);
+    tell(g, layers + 1);
 }

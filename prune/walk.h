@@ -22,6 +22,11 @@ struct gradients {
     int train_extractor;   // 0: the walk ends in front of the extractor
     int train_encoder;     // 0: in front of the encoder: readout alone learns
 
+    /* Told when a part of the gradients is complete: 0 the readout, then the
+     * layers from the last to the first, at last all that is left. NULL: nobody. */
+    void (*done)(void *user, int part);
+    void *user;
+
     /* Scratch. */
     float *x[6];         // [T,C]
     float *wide[2];      // [T,F] the widest inner layer, or 2R
