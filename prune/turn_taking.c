@@ -95,6 +95,16 @@ static void draw_speakers(struct chain *c, double seconds)
     c->to[0] = seconds;
 }
 
+/* Below 1 some overlaps become gaps of that length, above 1 some gaps overlaps. */
+static double scaled_overlap(double gap, float scale, int same, struct random *rng)
+{
+    float u = random_uniform(rng);
+
+    if (gap < 0.0)
+        return u < scale ? gap : -gap;
+    return scale > 1.0f && !same && u < 1.0f - 1.0f / scale ? -gap : gap;
+}
+
 /* The chain's next main turn, after one that lasts [start, end). */
 static struct plan_turn next_turn(struct chain *c, const struct plan_turn *last)
 {
@@ -109,8 +119,7 @@ static struct plan_turn next_turn(struct chain *c, const struct plan_turn *last)
     if (c->now >= 0 && is_there(c, c->now, last->end) && (same || next < 0))
         next = c->now;
     gap = draw_quantile(next == c->now ? &m->same : &m->change, c->rng);
-    if (gap < 0.0)
-        gap = draw_chance(c->rng, c->s->overlap) ? gap : -gap;
+    gap = scaled_overlap(gap, c->s->overlap, next == c->now, c->rng);
     if (length < LEAST_TURN)
         length = LEAST_TURN;
 

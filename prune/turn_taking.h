@@ -80,6 +80,11 @@ enum { TURN_SPEAKERS = 64 };
 int turn_plan_draw(struct turn_plan *plan, const struct turn_settings *s, int n_speakers,
                    double seconds, struct random *rng, struct error *err);
 
+/* Sets s->overlap so that two or more speak in that share of the speech, as
+ * plans of that many speakers and seconds show. */
+int turn_overlap_for(struct turn_settings *s, double share, int min_speakers, int max_speakers,
+                     double seconds, struct error *err);
+
 /* A zeroed plan may be released. */
 void turn_plan_release(struct turn_plan *plan);
 
