@@ -67,7 +67,7 @@ struct turn_plan {
 
 struct turn_settings {
     const struct turn_model *model;
-    float overlap;   // scales overlaps and asides: 1 as the model has them, 0 none
+    float overlap;   // scales overlaps and asides: 1 as drawn from the model, 0 none
     float length;    // scales the main turns' lengths: below 1 is livelier
     float vary;      // standard deviation of ln(turn length) between meetings
     float p_part;    // a speaker is there for a part of the meeting only
