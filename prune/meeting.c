@@ -71,9 +71,9 @@ static int quietest(const struct piece *p, int from, int at)
 
 static int draw_pause(struct random *rng)
 {
-    float seconds = 0.3f * expf(0.5f * draw_normal(rng));
+    float seconds = 0.25f * expf(0.5f * draw_normal(rng));
 
-    seconds = seconds < 0.1f ? 0.1f : seconds > 0.9f ? 0.9f : seconds;
+    seconds = seconds < 0.08f ? 0.08f : seconds > 0.6f ? 0.6f : seconds;
     return (int)(seconds * ACTIVITY_HZ);
 }
 
@@ -89,7 +89,7 @@ static int advance(struct meeting_speaker *p, const struct bank_speaker *who,
     }
     p->step = 0;
     p->piece = p->piece + 1 < who->first + who->n ? p->piece + 1 : who->first;
-    return piece->pause >= 0 && piece->pause < 90 ? piece->pause : pause;
+    return piece->pause >= 0 && piece->pause < 60 ? piece->pause : pause;
 }
 
 /* Fills one turn, [at, end) in steps from sample 0, with speech. */

@@ -59,22 +59,22 @@ static int is_there(const struct chain *c, int speaker, double t)
     return t >= c->from[speaker] && t < c->to[speaker];
 }
 
-/* Anybody but two, by talkativeness; -1 if nobody else is there. */
-static int draw_speaker(const struct chain *c, int but, int nor, double t)
+/* Anybody but one, by talkativeness, that of `likely` times a boost; -1 if
+ * nobody else is there. */
+static int draw_speaker(const struct chain *c, int but, int likely, double boost, double t)
 {
-    double sum = 0.0, at;
+    double weight[TURN_SPEAKERS], sum = 0.0, at;
     int last = -1;
 
-    for (int i = 0; i < c->n_speakers; i++)
-        sum += i != but && i != nor && is_there(c, i, t) ? c->weight[i] : 0.0;
-    at = random_uniform(c->rng) * sum;
     for (int i = 0; i < c->n_speakers; i++) {
-        if (i == but || i == nor || !is_there(c, i, t))
-            continue;
-        last = i;
-        at -= c->weight[i];
-        if (at < 0.0)
-            break;
+        weight[i] = i != but && is_there(c, i, t) ? c->weight[i] : 0.0;
+        weight[i] *= i == likely ? boost : 1.0;
+        sum += weight[i];
+    }
+    at = random_uniform(c->rng) * sum;
+    for (int i = 0; i < c->n_speakers && at >= 0.0; i++) {
+        at -= weight[i];
+        last = weight[i] > 0.0 ? i : last;
     }
     return last;
 }
@@ -95,27 +95,50 @@ static void draw_speakers(struct chain *c, double seconds)
     c->to[0] = seconds;
 }
 
-/* The chain's next main turn, after one that lasts [start, end). */
-static struct plan_turn next_turn(struct chain *c, const struct plan_turn *last)
+/* Below 1 some overlaps become gaps of that length, above 1 some gaps overlaps. */
+static double scaled_overlap(double gap, float scale, int same, struct random *rng)
+{
+    float u = random_uniform(rng);
+
+    if (gap < 0.0)
+        return u < scale ? gap : -gap;
+    return scale > 1.0f && !same && u < 1.0f - 1.0f / scale ? -gap : gap;
+}
+
+/* Who has the next main turn: the same with p_same, else the one before more
+ * often than others; so much more that among four who speak alike it is p_return. */
+static int next_speaker(struct chain *c, double t)
 {
     const struct turn_model *m = c->s->model;
-    double length = draw_quantile(&m->turn, c->rng) * c->length;
-    int same = draw_chance(c->rng, m->p_same), back = draw_chance(c->rng, m->p_return);
-    int next = draw_speaker(c, c->now, c->before, last->end);
-    double gap;
+    double boost = 2.0 * m->p_return / (1.0 - m->p_return + 1e-3);
+    int same = draw_chance(c->rng, m->p_same);
+    int next = draw_speaker(c, c->now, c->before, boost, t);
 
-    if (c->before >= 0 && is_there(c, c->before, last->end) && (back || next < 0))
-        next = c->before;
-    if (c->now >= 0 && is_there(c, c->now, last->end) && (same || next < 0))
+    if (c->now >= 0 && is_there(c, c->now, t) && (same || next < 0))
         next = c->now;
-    gap = draw_quantile(next == c->now ? &m->same : &m->change, c->rng);
-    if (gap < 0.0)
-        gap = draw_chance(c->rng, c->s->overlap) ? gap : -gap;
-    if (length < LEAST_TURN)
-        length = LEAST_TURN;
+    return next;
+}
 
-    /* A main turn lies in no other: it begins after the last one's start and ends after its end. */
-    double start = last->end + gap;
+/* The chain's next main turn, after one that lasts [start, end). A main turn
+ * lies in no other: it begins after the last one's start and ends after its
+ * end, so overlap and lengths must fit and are drawn again until they do. */
+static struct plan_turn next_turn(struct chain *c, const struct plan_turn *last)
+{
+    enum { TRIES = 20 };
+    const struct turn_model *m = c->s->model;
+    int next = next_speaker(c, last->end);
+    double longest = last->end - last->start - 0.1, gap = 0.0, length = 0.0, start;
+
+    gap = scaled_overlap(draw_quantile(next == c->now ? &m->same : &m->change, c->rng),
+                         c->s->overlap, next == c->now, c->rng);
+    for (int i = 0; i < TRIES && -gap > longest; i++) { // a shorter overlap, not a gap
+        double other = draw_quantile(&m->change, c->rng);
+        gap = other < 0.0 ? other : gap;
+    }
+    for (int i = 0; i < TRIES && (i == 0 || length < 0.1 - gap); i++)
+        length = draw_quantile(&m->turn, c->rng) * c->length;
+    length = length < LEAST_TURN ? LEAST_TURN : length;
+    start = last->end + gap;
     if (start < last->start + 0.1)
         start = last->start + 0.1;
     if (start + length < last->end + 0.1)
@@ -150,14 +173,31 @@ static int draw_chain(struct chain *c, double seconds, struct error *err)
     return 0;
 }
 
-/* Whether a speaker has a turn near that time; turns long before it can end
- * no later than the longest. */
-static int is_busy(const struct turn_plan *plan, int n, int speaker, double start, double end)
+/* Whether a speaker has a turn near that time. */
+static int is_busy(const struct turn_plan *plan, int speaker, double start, double end)
 {
-    for (int i = 0; i < n; i++) {
+    for (int i = 0; i < plan->n; i++) {
         const struct plan_turn *t = &plan->turns[i];
         if (t->speaker == speaker && t->start < end + BREATH && t->end > start - BREATH)
             return 1;
+    }
+    return 0;
+}
+
+/* One aside in a main turn, by somebody who is not speaking just then. */
+static int add_aside(struct chain *c, const struct plan_turn *main, double at, struct error *err)
+{
+    enum { TRIES = 4 };
+    double length = draw_quantile(&c->s->model->aside, c->rng);
+
+    if (length < LEAST_TURN)
+        length = LEAST_TURN;
+    if (at + length > main->end)
+        at = main->end - length;
+    for (int i = 0; i < TRIES && at >= main->start; i++) {
+        int who = draw_speaker(c, main->speaker, -1, 1.0, at);
+        if (who >= 0 && !is_busy(c->plan, who, at, at + length))
+            return add(c->plan, (struct plan_turn){at, at + length, who, 1}, err);
     }
     return 0;
 }
@@ -172,16 +212,9 @@ static int draw_asides(struct chain *c, struct error *err)
         double at = main.start;
         for (;;) {
             at -= log(1.0 - random_uniform(c->rng)) / rate; // a Poisson process
-            double length = draw_quantile(&c->s->model->aside, c->rng);
-            int who = draw_speaker(c, main.speaker, -1, at);
             if (at >= main.end)
                 break;
-            if (length < LEAST_TURN)
-                length = LEAST_TURN;
-            if (who < 0 || at + length > main.end ||
-                is_busy(c->plan, c->plan->n, who, at, at + length))
-                continue;
-            if (add(c->plan, (struct plan_turn){at, at + length, who, 1}, err))
+            if (add_aside(c, &main, at, err))
                 return -1;
         }
     }

@@ -67,7 +67,7 @@ struct turn_plan {
 
 struct turn_settings {
     const struct turn_model *model;
-    float overlap;   // scales overlaps and asides: 1 as the model has them, 0 none
+    float overlap;   // scales overlaps and asides: 1 as drawn from the model, 0 none
     float length;    // scales the main turns' lengths: below 1 is livelier
     float vary;      // standard deviation of ln(turn length) between meetings
     float p_part;    // a speaker is there for a part of the meeting only
@@ -79,6 +79,11 @@ enum { TURN_SPEAKERS = 64 };
  * is used again. */
 int turn_plan_draw(struct turn_plan *plan, const struct turn_settings *s, int n_speakers,
                    double seconds, struct random *rng, struct error *err);
+
+/* Sets s->overlap so that two or more speak in that share of the speech, as
+ * plans of that many speakers and seconds show. */
+int turn_overlap_for(struct turn_settings *s, double share, int min_speakers, int max_speakers,
+                     double seconds, struct error *err);
 
 /* A zeroed plan may be released. */
 void turn_plan_release(struct turn_plan *plan);

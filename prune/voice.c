@@ -83,6 +83,24 @@ void voice_add(float *dst, int64_t from, int n, const struct stretch *s,
     }
 }
 
+void voice_resample(float *dst, int64_t n, const float *src, int64_t n_src, int speed,
+                    const struct voice_filters *f)
+{
+    for (int64_t t = 0; t < n; t++) {
+        int64_t tenths = t * per_ten[speed], at = tenths / 10 - (VOICE_TAPS / 2 - 1);
+        float sum = 0.0f;
+        if (speed == 0) {
+            dst[t] = t < n_src ? src[t] : 0.0f;
+            continue;
+        }
+        for (int i = 0; i < VOICE_TAPS; i++) {
+            if (at + i >= 0 && at + i < n_src)
+                sum += f->taps[speed - 1][tenths % 10][i] * src[at + i];
+        }
+        dst[t] = sum;
+    }
+}
+
 int voice_speaks(const struct stretch *s, int64_t at)
 {
     int64_t step;

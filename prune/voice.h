@@ -38,6 +38,10 @@ int voice_length(int n_steps, int speed);
 void voice_add(float *dst, int64_t from, int n, const struct stretch *s,
                const struct voice_filters *f);
 
+/* dst [n]: what src [n_src] becomes at a speed; zeros follow its end. */
+void voice_resample(float *dst, int64_t n, const float *src, int64_t n_src, int speed,
+                    const struct voice_filters *f);
+
 /* 1 if there is speech at that sample of the meeting. */
 int voice_speaks(const struct stretch *s, int64_t at);
 

@@ -88,6 +88,15 @@ long audio_file_next(struct audio_file *f, float *dst, size_t n_ticks, struct er
     return 0;
 }
 
+int audio_file_seek(struct audio_file *f, int64_t tick, struct error *err)
+{
+    if (sf_seek(f->handle, tick, SEEK_SET) != tick)
+        return fail(err, "%s: cannot be read from %.2f s on (%s); convert it to WAV or FLAC",
+                    f->path, (double)tick / f->rate_hz, sf_strerror(f->handle));
+    f->n_read = tick;
+    return 0;
+}
+
 void audio_file_close(struct audio_file *f)
 {
     if (f->handle)

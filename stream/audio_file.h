@@ -29,6 +29,9 @@ int audio_file_open(struct audio_file *f, const char *path, struct error *err);
  * end, -1 when the file is damaged. They may be NaN if the file says so. */
 long audio_file_next(struct audio_file *f, float *dst, size_t n_ticks, struct error *err);
 
+/* The next ticks will be those from number `tick` on. */
+int audio_file_seek(struct audio_file *f, int64_t tick, struct error *err);
+
 /* A zeroed file may be closed. */
 void audio_file_close(struct audio_file *f);
 
