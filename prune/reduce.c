@@ -15,7 +15,7 @@ static int part_of(const struct param *p, int layers)
     return -1;
 }
 
-static void add_stretch(struct stretch *list, size_t at, size_t n)
+static void add_span(struct span *list, size_t at, size_t n)
 {
     while (list->n && list->at + list->n != at)
         list++;
@@ -46,10 +46,10 @@ void reduce_open(struct reduce *r, const struct model *m, struct gradients **mem
         size_t end = next ? (size_t)(next - base) : begin + param_count(&m->list[i]);
         int part = part_of(&m->list[i], layers);
 
-        add_stretch(r->part[part < 0 ? layers + 1 : part], begin, end - begin);
+        add_span(r->part[part < 0 ? layers + 1 : part], begin, end - begin);
         at = end;
     }
-    add_stretch(r->part[layers + 1], at, all - at);
+    add_span(r->part[layers + 1], at, all - at);
 }
 
 void reduce_close(struct reduce *r)
@@ -70,7 +70,7 @@ void reduce_done(void *user, int part)
 
     pthread_mutex_lock(&r->lock);
     if (++r->told[part] == r->n_members) {
-        for (const struct stretch *s = r->part[part]; s->n; s++) {
+        for (const struct span *s = r->part[part]; s->n; s++) {
             float *total = floats(r, 0) + s->at;
             for (int i = 1; i < r->n_members; i++)
                 kernels_get()->add_scaled(total, total, floats(r, i) + s->at, 1.0f, s->n);

@@ -15,7 +15,7 @@
 
 enum { REDUCE_MAX_PARTS = MAX_LAYERS + 2 };
 
-struct stretch {
+struct span {
     size_t at, n; // floats from the arena's base
 };
 
@@ -24,7 +24,7 @@ struct reduce {
     int n_members;
     struct ranks *ranks;
     int n_parts;
-    struct stretch part[REDUCE_MAX_PARTS][REDUCE_MAX_PARTS + 2]; // ended by n = 0
+    struct span part[REDUCE_MAX_PARTS][REDUCE_MAX_PARTS + 2]; // ended by n = 0
     int told[REDUCE_MAX_PARTS];
     pthread_mutex_t lock;
 };

@@ -17,6 +17,8 @@
 
 #include "prune/trainer.h"
 
+#include <signal.h>
+
 struct run_settings {
     const char *folder;
     const char *output;          // the finished model
@@ -30,7 +32,7 @@ struct run_settings {
     int average;  // so many of the best models are averaged
     int patience; // validations without a better one, then the run ends; 0: any
     double max_seconds; // then it saves and stops, to be gone on with; 0: never
-    volatile int *interrupted; // set to 1: likewise; may be NULL
+    volatile sig_atomic_t *interrupted; // set to 1: likewise; may be NULL
 
     /* Told after each step, and after each validation (report NULL). */
     void (*tell)(void *user, const struct step_report *report, double der);
