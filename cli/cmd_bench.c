@@ -47,29 +47,6 @@ struct figures {
     char name[256];
 };
 
-/* The best of several products of 1024 x 1024 matrices. */
-static double measure_peak(struct error *err)
-{
-    enum { N = 1024, TRIALS = 5 };
-    float *memory = aligned_alloc(64, 3 * sizeof(float) * N * N);
-    double best = 0.0;
-
-    if (!memory) {
-        fail(err, "out of memory");
-        return -1.0;
-    }
-    for (int i = 0; i < 2 * N * N; i++)
-        memory[i] = (float)(i % 31) * 0.01f;
-    for (int i = 0; i < TRIALS; i++) {
-        double begin = clock_monotonic();
-        gemm_nt(memory + 2 * N * N, N, memory, N, memory + N * N, N, N, N, N, 1.0f, 0.0f);
-        double rate = 2.0 * N * N * N / (clock_monotonic() - begin) / 1e9;
-        best = rate > best ? rate : best;
-    }
-    free(memory);
-    return best;
-}
-
 /* Noise that swells and fades about once a second, so that nothing is constant. */
 static float *make_audio(int64_t n)
 {
@@ -217,7 +194,7 @@ static int bench(const struct arguments *a, struct error *err)
     status = measure(&f, &loaded.model, a->seconds, err);
     unload_model(&loaded);
     if (status == 0) {
-        f.peak_gflops = measure_peak(err);
+        f.peak_gflops = op_peak(err) / 1e9;
         status = f.peak_gflops < 0.0 ? -1 : 0;
     }
     if (status == 0 && a->json)

@@ -140,6 +140,8 @@ static void add_readout(cJSON *root, const struct arch *a)
     cJSON_AddNumberToObject(r, "num_layer", 4);
     cJSON_AddNumberToObject(r, "kernel_size", 31);
     cJSON_AddNumberToObject(r, "dropout", a->embedding ? 0.0 : 0.1);
+    if (a->embedding)
+        cJSON_AddNumberToObject(r, "conv_dropout", 0.0);
     cJSON_AddBoolToObject(r, "use_posi", 0);
     cJSON_AddBoolToObject(r, "output_activate_function", 0);
     cJSON_AddNumberToObject(r, "max_speakers_per_chunk", 4);

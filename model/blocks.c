@@ -45,3 +45,12 @@ int64_t block_max_samples(int block_frames, int right_frames)
 {
     return blocks_cover((int64_t)block_frames + right_frames) + STRIDE;
 }
+
+int blocks_rows(const struct block *blocks, int n_blocks)
+{
+    int rows = 0;
+
+    for (int i = 0; i < n_blocks; i++)
+        rows += block_rows(&blocks[i]);
+    return rows;
+}

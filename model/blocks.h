@@ -9,6 +9,9 @@
  * perhaps shorter, block covers all samples that are left; samples after a
  * block that was already complete, too few for a frame, are never covered.
  *
+ * A block of frame 0 starts a stream: all state is as new, whatever was before.
+ * So a call can hold several streams, one after another: a batch.
+ *
  * The rows of a call are its blocks one after another, each its own rows and
  * then its look-ahead. */
 #ifndef BLOCKS_H
@@ -53,5 +56,8 @@ static inline int block_rows(const struct block *b)
 {
     return b->own + b->right;
 }
+
+/* All rows of a call. */
+int blocks_rows(const struct block *blocks, int n_blocks);
 
 #endif

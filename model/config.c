@@ -49,6 +49,20 @@ static int get_bool(int *dst, const cJSON *object, const char *key, int fallback
     return 0;
 }
 
+/* A probability of dropping; absent: 0. */
+static int get_rate(float *dst, const cJSON *object, const char *key, struct error *err)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, key);
+
+    *dst = 0.0f;
+    if (!item || cJSON_IsNull(item))
+        return 0;
+    if (!cJSON_IsNumber(item) || !(item->valuedouble >= 0.0 && item->valuedouble <= 0.99))
+        return fail(err, "config: \"%s\" should be a number from 0 to 0.99", key);
+    *dst = (float)item->valuedouble;
+    return 0;
+}
+
 /* An array of exactly n items (n < 0: any number up to max). */
 static const cJSON *get_array(const cJSON *object, const char *key, int n, int max,
                               struct error *err)
@@ -225,7 +239,12 @@ static int parse_wavlm(struct wavlm_config *w, const cJSON *json, struct error *
         get_int(&w->n_buckets, json, "encoder_num_buckets", 4, 4096, 0, err) ||
         get_int(&w->max_distance, json, "encoder_max_distance", 2, 1 << 20, 0, err) ||
         get_bool(&w->norm_first, json, "encoder_layer_norm_first", -1, err) ||
-        get_bool(&w->normalize_waveform, json, "normalize_waveform", 0, err))
+        get_bool(&w->normalize_waveform, json, "normalize_waveform", 0, err) ||
+        get_rate(&w->projection_dropout, json, "encoder_projection_dropout", err) ||
+        get_rate(&w->attention_dropout, json, "encoder_attention_dropout", err) ||
+        get_rate(&w->ff_dropout, json, "encoder_ff_interm_dropout", err) ||
+        get_rate(&w->dropout, json, "encoder_dropout", err) ||
+        get_rate(&w->layer_drop, json, "encoder_layer_drop", err))
         return -1;
     if (w->embed % w->pos_groups)
         return fail(err, "config: width %d cannot be shared by %d groups of the positional "
@@ -286,8 +305,12 @@ static int parse_readout(struct readout_config *r, const struct wavlm_config *w,
         get_int(&r->n_speakers, json, "max_speakers_per_chunk", 1, MAX_LOCAL_SPEAKERS, 4, err) ||
         get_int(&r->at_once, json, "max_speakers_per_frame", 1, MAX_AT_ONCE, 2, err) ||
         get_int(&r->embedding, json, "embedding_dim", 0, MAX_WIDTH, 0, err) ||
-        get_int(&r->sample_rate, json, "sample_rate", 16000, 16000, 16000, err))
+        get_int(&r->sample_rate, json, "sample_rate", 16000, 16000, 16000, err) ||
+        get_rate(&r->dropout, json, "dropout", err) ||
+        get_rate(&r->conv_dropout, json, "conv_dropout", err))
         return -1;
+    if (!cJSON_GetObjectItemCaseSensitive(json, "conv_dropout"))
+        r->conv_dropout = 0.1f;
     if (width != w->embed)
         return fail(err, "config: \"wavlm_feat_dim\" is %d, the WavLM is %d wide", width,
                     w->embed);

@@ -48,6 +48,8 @@ struct wavlm_config {
     int n_buckets, max_distance; // of the relative position bias
     int norm_first;              // 1: pre-norm (Large), 0: post-norm (Base)
     int normalize_waveform;
+    /* Of training only. */
+    float projection_dropout, attention_dropout, ff_dropout, dropout, layer_drop;
 };
 
 struct readout_config {
@@ -62,6 +64,8 @@ struct readout_config {
     int embedding; // width of the embedding readout, 0 without one
     int sample_rate;
     double chunk_seconds; // what it was trained on
+    float dropout;        // of training only
+    float conv_dropout;   // of the convolution parts: 0.1 unless said, as upstream's always is
 };
 
 /* How a model wants to run live: a model says so in config "live". */

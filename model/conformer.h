@@ -8,11 +8,13 @@
  *   conv(x) = w2 swish(BN(depthwise(GLU(w1 x)))), 31 taps around the row, cut
  *             off at the block's end and zero before the stream's start
  *
- * BatchNorm uses running statistics. */
+ * BatchNorm uses running statistics; in training those of the batch, over all
+ * rows of all that share it. */
 #ifndef CONFORMER_H
 #define CONFORMER_H
 
 #include "model/attention.h"
+#include "model/call.h"
 #include "model/params.h"
 
 struct conformer_weights {
@@ -31,7 +33,18 @@ struct ffn_acts {
     float *out;                  // [T,R]
 };
 
+/* BatchNorm of one training call. */
+struct batch_norm {
+    double *sums;        // [2R+1] scratch: of x, of x^2, and the rows
+    double rows;         // that the statistics are of
+    float *mean, *rstd;  // [R]
+    float *var;          // [R] biased
+    float *scale, *shift; // [R]
+};
+
 struct conformer_acts {
+    const struct training *training; // NULL: inference
+    int index;                       // of the block
     struct ffn_acts ffn1, ffn2;
     float *x1, *x2, *x3, *x4;    // [T,R] after each part
     float *mha_normed, *mha_mean, *mha_rstd;
@@ -44,6 +57,7 @@ struct conformer_acts {
     float *glu;                  // [T,R]
     float *region;               // [K-1+rows,R] of one block
     float *deep, *normed, *act;  // [T,R] depthwise, after BN, after swish
+    struct batch_norm batch_norm; // placed if kept
     float *conv_out;
     float *mean, *rstd;          // [T] of the last LN
 };
@@ -57,11 +71,24 @@ void conformer_state_place(struct conformer_state *s, const struct readout_confi
                            int n_rows, struct arena *arena);
 void conformer_state_reset(struct conformer_state *s);
 
-void conformer_acts_place(struct conformer_acts *a, const struct readout_config *r, int left,
-                          int n_blocks, int max_rows, int keep, struct arena *arena);
+void conformer_acts_place(struct conformer_acts *a, const struct readout_config *r,
+                          const struct call_size *call, struct arena *arena);
+
+/* Moves the running statistics towards a training call's, as upstream: a tenth,
+ * the variance unbiased. */
+void conformer_update_running(struct conformer_params *p, const struct readout_config *r,
+                              const struct conformer_acts *a);
+
+/* Adds the slopes by the derived weights, dw, to those by the parameters. */
+void conformer_weights_backward(struct conformer_params *d, const struct conformer_weights *dw,
+                                const struct readout_config *r);
 
 /* The shape of its attention. */
 struct attention_shape conformer_attention(const struct readout_config *r, int left, int max_rows);
+
+/* Dropout of its attention in a call. */
+struct attention_dropout conformer_attention_dropout(const struct training *t,
+                                                     const struct readout_config *r, int index);
 
 /* posi_table [distances,R_HEAD]: posi by distance key - query, clamped; or NULL.
  * y, x [T,R]. */

@@ -20,6 +20,8 @@ void history_gather(float *region, struct history *h, const float *rows, const s
 {
     size_t width = (size_t)h->width, keep = (size_t)h->keep;
 
+    if (b->frame == 0)
+        history_reset(h);
     memcpy(region, h->rows, keep * width * sizeof(float));
     memcpy(region + keep * width, rows, (size_t)block_rows(b) * width * sizeof(float));
     memcpy(h->rows, region + (size_t)b->own * width, keep * width * sizeof(float));
@@ -55,6 +57,8 @@ int window_append(struct window *w, const float *k, const float *v, const struct
 {
     int rows = block_rows(b);
 
+    if (b->frame == 0)
+        window_reset(w);
     if (w->used + rows > w->capacity)
         window_shift(w);
     assert(w->used + rows <= w->capacity);

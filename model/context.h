@@ -3,8 +3,8 @@
  *
  * A history keeps the last rows of a stream, for convolutions over time; a
  * window keeps the keys and values of the last L frames, for attention. Both
- * belong to the stream's state and are zero or empty at its start; look-ahead
- * rows are seen by their block and not kept. */
+ * belong to the stream's state and are zero or empty at its start, which is a
+ * block of frame 0; look-ahead rows are seen by their block and not kept. */
 #ifndef CONTEXT_H
 #define CONTEXT_H
 

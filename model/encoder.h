@@ -14,12 +14,14 @@
 #define ENCODER_H
 
 #include "model/attention.h"
+#include "model/call.h"
 #include "model/params.h"
+#include "model/pos_conv.h"
 
 struct encoder_weights {
     float *pos_conv;  // [C,K,C/groups] with the weight norm multiplied out
     float *gate[MAX_LAYERS]; // [2,D] sums of the gate's rows 0-3 and 4-7
-    float gate_bias[MAX_LAYERS][2];
+    float *gate_bias[MAX_LAYERS]; // [2] likewise
     float *position;  // [HEADS,distances] bias of every head by distance, or NULL
     float *layer_position[MAX_LAYERS]; // [kept heads,distances] those of the layer
     int left, max_rows; // the distances it was made for
@@ -36,6 +38,7 @@ struct layer_acts {
     float *q, *k, *v;     // [T,A]
     float *gate;          // [T,heads kept]
     struct attention_acts attention;
+    float *ctx;           // [T,A] its gated results, if kept
     float *h;             // [T,C] after attention's residual
     float *sum;           // [T,C] residual sums in front of post-norm's LNs
     float *sum2;
@@ -45,6 +48,7 @@ struct layer_acts {
 };
 
 struct encoder_acts {
+    const struct training *training; // NULL: inference
     float *features_mean, *features_rstd; // [T]
     float *features_normed; // [T,FEATURES]
     float *projection;      // [T,C]
@@ -58,20 +62,31 @@ struct encoder_acts {
     float *rep[MAX_LAYERS + 1]; // [T,C] results
 };
 
-/* left, max_rows: the attention's reach, see attention_distances. */
+/* left, max_rows: the attention's reach, see attention_distances. apart: each
+ * layer has a position table of its own, as slopes need; else they share. */
 void encoder_weights_place(struct encoder_weights *w, const struct model_config *c, int left,
-                           int max_rows, struct arena *arena);
+                           int max_rows, int apart, struct arena *arena);
 void encoder_weights_fill(struct encoder_weights *w, const struct model_config *c,
                           const struct model_params *p);
+
+/* Adds the slopes by the derived weights, dw, to those by the parameters. */
+void encoder_weights_backward(struct model_params *d, const struct encoder_weights *dw,
+                              const struct model_config *c, const struct model_params *p);
+
+/* Shapes of its parts. */
+struct pos_conv_shape encoder_pos_conv(const struct wavlm_config *w);
+struct attention_shape encoder_attention(const struct wavlm_config *w, int layer, int left,
+                                         int max_rows);
+struct attention_dropout encoder_attention_dropout(const struct training *t,
+                                                   const struct wavlm_config *w, int layer);
 
 void encoder_state_place(struct encoder_state *s, const struct model_config *c, int left,
                          int n_rows, struct arena *arena);
 void encoder_state_reset(struct encoder_state *s, const struct model_config *c);
 
-/* n_rows: rows of a call, of n_blocks blocks of at most max_rows. keep: every
- * layer has its own acts; else all share one. */
-void encoder_acts_place(struct encoder_acts *a, const struct model_config *c, int left,
-                        int n_blocks, int max_rows, int keep, struct arena *arena);
+/* keep: every layer has its own acts; else all share one. */
+void encoder_acts_place(struct encoder_acts *a, const struct model_config *c,
+                        const struct call_size *call, struct arena *arena);
 
 /* features [T,FEATURES] to rep 0: the first half. */
 void encoder_input_forward(struct encoder_acts *a, struct encoder_state *s,
@@ -83,5 +98,11 @@ void encoder_input_forward(struct encoder_acts *a, struct encoder_state *s,
 void encoder_layers_forward(struct encoder_acts *a, struct encoder_state *s,
                             const struct encoder_weights *w, const struct model_config *c,
                             const struct model_params *p, const struct block *blocks, int n_blocks);
+
+/* One layer: y and x are rep index+1 and rep index. */
+void encoder_layer_forward(float *y, struct encoder_acts *acts, struct encoder_state *s,
+                           const struct encoder_weights *w, const struct model_config *c,
+                           const struct layer_params *p, int index, const float *x,
+                           const struct block *blocks, int n_blocks);
 
 #endif

@@ -96,22 +96,30 @@ void extractor_state_reset(struct extractor_state *s, const struct model_config 
         statistics_reset(&s->group);
 }
 
-void extractor_acts_place(struct extractor_acts *a, const struct model_config *c, int n_blocks,
-                          int64_t max_samples, int keep, struct arena *arena)
+/* Rows that layer i's outputs have at most in a call, from those of its inputs. */
+static size_t outputs_at_most(size_t inputs, const struct conv_shape *conv, int n_blocks)
+{
+    return inputs / (size_t)conv->stride + (size_t)n_blocks;
+}
+
+void extractor_acts_place(struct extractor_acts *a, const struct model_config *c,
+                          const struct call_size *call, struct arena *arena)
 {
     const struct wavlm_config *w = &c->wavlm;
-    size_t shared = 0, in = (size_t)max_samples + EXTRACTOR_TRAIL;
+    int keep = call->keep != KEEP_NOTHING, channels = w->conv[0].channels;
+    size_t blocks = (size_t)call->n_blocks, shared = 0;
+    size_t in = (size_t)call->n_samples + blocks * EXTRACTOR_TRAIL;
 
     a->keep = keep;
     for (int i = 0; i < w->n_convs; i++) {
-        size_t out = in / (size_t)w->conv[i].stride + 1;
-        size_t blocks = (size_t)n_blocks, floats = out * (size_t)w->conv[i].channels;
+        size_t out = outputs_at_most(in, &w->conv[i], call->n_blocks);
+        size_t floats = out * (size_t)w->conv[i].channels;
 
-        a->x[i] = arena_floats(arena, blocks * in * (size_t)axis_size(c, AXIS_CONV_IN, i));
-        a->mean[i] = arena_floats(arena, blocks * out);
-        a->rstd[i] = arena_floats(arena, blocks * out);
+        a->x[i] = arena_floats(arena, in * (size_t)axis_size(c, AXIS_CONV_IN, i));
+        a->mean[i] = arena_floats(arena, out);
+        a->rstd[i] = arena_floats(arena, out);
         if (keep)
-            a->y[i] = arena_floats(arena, blocks * floats);
+            a->y[i] = arena_floats(arena, floats);
         if (floats > shared)
             shared = floats;
         in = out;
@@ -121,8 +129,13 @@ void extractor_acts_place(struct extractor_acts *a, const struct model_config *c
         for (int i = 0; i < w->n_convs; i++)
             a->y[i] = y;
     }
-    a->scale = arena_floats(arena, (size_t)w->conv[0].channels);
-    a->shift = arena_floats(arena, (size_t)w->conv[0].channels);
+    a->scale = arena_floats(arena, (keep ? blocks : 1) * (size_t)channels);
+    a->shift = arena_floats(arena, (keep ? blocks : 1) * (size_t)channels);
+    if (keep && w->group_norm) {
+        a->group_mean = arena_doubles(arena, blocks * (size_t)channels);
+        a->group_rstd = arena_doubles(arena, blocks * (size_t)channels);
+        a->group_count = arena_doubles(arena, blocks);
+    }
 }
 
 /* What a block's samples make in each layer. */
@@ -153,37 +166,46 @@ static void normalize_waveform(float *x, struct statistics *s, struct rows n)
 }
 
 static void group_norm_forward(float *y, struct extractor_acts *a, struct statistics *s,
-                               const float *x, const struct norm_params *p, struct rows n)
+                               const float *x, const struct norm_params *p, int block,
+                               struct rows n)
 {
+    size_t at = a->keep ? (size_t)block * (size_t)s->width : 0;
+    float *scale = a->scale + at, *shift = a->shift + at;
+
     statistics_add(s, x + (size_t)n.seen * (size_t)s->width, n.own - n.seen);
     for (int c = 0; c < s->width; c++) {
         double rstd = 1.0 / sqrt(s->m2[c] / s->count + EPSILON);
-        a->scale[c] = (float)(rstd * p->weight[c]);
-        a->shift[c] = (float)(p->bias[c] - s->mean[c] * rstd * p->weight[c]);
+        scale[c] = (float)(rstd * p->weight[c]);
+        shift[c] = (float)(p->bias[c] - s->mean[c] * rstd * p->weight[c]);
+        if (a->keep) {
+            a->group_mean[at + (size_t)c] = s->mean[c];
+            a->group_rstd[at + (size_t)c] = rstd;
+        }
     }
-    kernels_get()->scale_shift(y, x, a->scale, a->shift, n.all, s->width);
+    if (a->keep)
+        a->group_count[block] = s->count;
+    kernels_get()->scale_shift(y, x, scale, shift, n.all, s->width);
 }
 
 /* Norm and GELU of one layer's outputs, into the next layer's inputs. */
 static void activate(float *dst, struct extractor_acts *a, struct extractor_state *s,
                      const struct model_config *c, const struct model_params *p, int layer,
-                     const float *y, size_t row, struct rows n)
+                     const float *y, size_t row, int block, struct rows n)
 {
     const struct kernels *kernels = kernels_get();
+    const float *mask = training_masks(a->training)->conv[layer];
     int channels = c->wavlm.conv[layer].channels;
     const struct norm_params *norm = &p->conv[layer].norm;
     size_t floats = (size_t)n.all * (size_t)channels;
 
-    if (c->wavlm.group_norm && layer > 0) {
-        kernels->gelu(dst, y, floats);
-        return;
-    }
-    if (c->wavlm.group_norm)
-        group_norm_forward(dst, a, &s->group, y, norm, n);
-    else
+    if (c->wavlm.group_norm && layer == 0)
+        group_norm_forward(dst, a, &s->group, y, norm, block, n);
+    if (!c->wavlm.group_norm)
         kernels->layer_norm(dst, a->mean[layer] + row, a->rstd[layer] + row, y, norm->weight,
                             norm->bias, n.all, channels);
-    kernels->gelu(dst, dst, floats);
+    kernels->gelu(dst, c->wavlm.group_norm && layer > 0 ? y : dst, floats);
+    if (mask)
+        kernels->scale_columns(dst, dst, mask, n.all, channels);
 }
 
 /* The block's samples behind the trail; the trail moves on. */
@@ -204,10 +226,13 @@ static struct rows join_trail(float *x, struct extractor_state *s, const float *
 static void block_forward(float *features, struct extractor_acts *a, struct extractor_state *s,
                           const struct extractor_weights *w, const struct model_config *c,
                           const struct model_params *p, const float *samples,
-                          const struct block *b, size_t *at)
+                          const struct block *b, int block, size_t *at)
 {
     const struct wavlm_config *shape = &c->wavlm;
     float *x = a->x[0] + at[0];
+
+    if (b->frame == 0)
+        extractor_state_reset(s, c);
     struct rows in = join_trail(x, s, samples, b);
 
     if (shape->normalize_waveform)
@@ -223,7 +248,7 @@ static void block_forward(float *features, struct extractor_acts *a, struct extr
         conv_forward(y, x, w->conv[i], p->conv[i].bias, out.all,
                      (int)axis_size(c, AXIS_CONV_IN, i), conv->channels, conv->kernel,
                      conv->stride);
-        activate(next, a, s, c, p, i, y, row, out);
+        activate(next, a, s, c, p, i, y, row, block, out);
         at[i + 1] += (size_t)out.all;
         x = next;
         in = out;
@@ -242,7 +267,7 @@ void extractor_forward(float *features, struct extractor_acts *a, struct extract
 
     for (int i = 0; i < n_blocks; i++) {
         block_forward(features + (size_t)blocks[i].row * (size_t)channels, a, s, w, c, p, samples,
-                      &blocks[i], at);
+                      &blocks[i], i, at);
         samples += blocks[i].own_samples;
         rows += block_rows(&blocks[i]);
     }

@@ -13,7 +13,9 @@
 
 #include "model/arena.h"
 #include "model/blocks.h"
+#include "model/call.h"
 #include "model/params.h"
+#include "model/training.h"
 
 /* Mean and variance per channel over everything so far, in double precision.
  * Beyond the horizon the past is scaled down to weigh as much as the horizon. */
@@ -38,11 +40,13 @@ struct extractor_state {
 };
 
 struct extractor_acts {
+    const struct training *training; // NULL: inference
     float *x[MAX_CONVS]; // inputs of layer i, block after block [n,I]
     float *y[MAX_CONVS]; // outputs before the norm [n,O]
     int keep;            // 0: all layers and blocks share one y
     float *mean[MAX_CONVS], *rstd[MAX_CONVS]; // of the LayerNorms, [n] likewise
-    float *scale, *shift; // [O] of layer 0's GroupNorm in the last block
+    float *scale, *shift; // [blocks,O] of layer 0's GroupNorm; without keep, the last block's
+    double *group_mean, *group_rstd, *group_count; // [blocks,O], and [blocks], if kept
 };
 
 /* Weights derived from the parameters; place, then fill whenever they change. */
@@ -55,9 +59,8 @@ void extractor_state_place(struct extractor_state *s, const struct model_config 
                            double horizon_seconds, struct arena *arena);
 void extractor_state_reset(struct extractor_state *s, const struct model_config *c);
 
-/* n_blocks blocks of at most max_samples (own and right) each. */
-void extractor_acts_place(struct extractor_acts *a, const struct model_config *c, int n_blocks,
-                          int64_t max_samples, int keep, struct arena *arena);
+void extractor_acts_place(struct extractor_acts *a, const struct model_config *c,
+                          const struct call_size *call, struct arena *arena);
 
 /* features [rows of the call, FEATURES], after dummy_weight. samples: those of
  * the blocks' own, one after another from the first that no block has covered,
@@ -66,5 +69,22 @@ void extractor_forward(float *features, struct extractor_acts *a, struct extract
                        const struct extractor_weights *w, const struct model_config *c,
                        const struct model_params *p, const float *samples,
                        const struct block *blocks, int n_blocks);
+
+/* Floats of each of the three scratch areas of extractor_backward. */
+size_t extractor_scratch_floats(const struct model_config *c, const struct call_size *call);
+
+/* The reverse of a call without look-ahead that began its streams, of which
+ * `acts` kept everything: adds to d and dw the slopes by the parameters and the
+ * derived weights, and to masks (or NULL) those by the gates. features_slope
+ * [rows,FEATURES] is by the call's result. */
+void extractor_backward(struct model_params *d, struct extractor_weights *dw,
+                        struct masks *masks, const float *features_slope,
+                        struct extractor_acts *acts, float *const scratch[3],
+                        const struct extractor_weights *w, const struct model_config *c,
+                        const struct model_params *p, const struct block *blocks, int n_blocks);
+
+/* Adds the slopes by the derived weights to those by the parameters. */
+void extractor_weights_backward(struct model_params *d, const struct extractor_weights *dw,
+                                const struct model_config *c);
 
 #endif

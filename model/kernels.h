@@ -10,6 +10,7 @@
 #define KERNELS_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 struct kernels {
     const char *name; // "plain", "avx2", "avx512"
@@ -47,6 +48,41 @@ struct kernels {
 
     /* sum_i a[i] b[i]. */
     float (*dot)(const float *a, const float *b, size_t n);
+
+    /* The reverse: dy is the loss's slope by a forward's result, dx by its input,
+     * dw and db by its parameters. dx is overwritten and may be dy, unless said;
+     * slopes of parameters are added to. */
+    void (*gelu_backward)(float *dx, const float *dy, const float *x, size_t n);
+    void (*swish_backward)(float *dx, const float *dy, const float *x, size_t n);
+    void (*glu_backward)(float *dx, const float *dy, const float *x, int T, int C); // dx [T,2C]
+    void (*layer_norm_backward)(float *dx, float *dw, float *db, const float *dy, const float *x,
+                                const float *mean, const float *rstd, const float *w, int T,
+                                int C);
+
+    /* dx holds the slope by y on entry. Returns sum_i y[i] dy[i]. */
+    float (*softmax_backward)(float *dx, const float *y, int n);
+
+    /* dx [T+K-1,C] is added to; x, w, dw as in depthwise. */
+    void (*depthwise_backward)(float *dx, float *dw, float *db, const float *dy, const float *x,
+                               const float *w, int T, int C, int K);
+
+    /* sum[c] += sum_t x[t,c] */
+    void (*columns_add)(float *sum, const float *x, int T, int C);
+
+    /* sum[c] += sum_t a[t,c], product[c] += sum_t a[t,c] b[t,c], in double precision. */
+    void (*cross_moments)(double *sum, double *product, const float *a, const float *b, int T,
+                          int C);
+
+    /* y[t,c] = a[t,c] scale_a[c] + b[t,c] scale_b[c] + shift[c]. y may be a. */
+    void (*affine)(float *y, const float *a, const float *b, const float *scale_a,
+                   const float *scale_b, const float *shift, int T, int C);
+
+    /* y[t,c] = x[t,c] scale[c]. In place allowed. */
+    void (*scale_columns)(float *y, const float *x, const float *scale, int T, int C);
+
+    /* y[i] = 0 with probability rate (0 .. 1, not 1), else x[i] / (1 - rate); which,
+     * the key and i decide. In place allowed; its own reverse. */
+    void (*dropout)(float *y, const float *x, float rate, uint64_t key, size_t n);
 };
 
 /* The best build for this machine; constant. */

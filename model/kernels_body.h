@@ -224,9 +224,16 @@ static float dot(const float *a, const float *b, size_t n)
     return sum;
 }
 
+#include "model/kernels_backward.h"
+
 #define KERNELS_TABLE(label)                                                                       \
     {                                                                                              \
         .name = label, .gelu = gelu, .swish = swish, .glu = glu, .layer_norm = layer_norm,         \
         .softmax = softmax, .add_scaled = add_scaled, .scale_shift = scale_shift,                  \
-        .depthwise = depthwise, .moments = moments, .dot = dot,                                    \
+        .depthwise = depthwise, .moments = moments, .dot = dot, .gelu_backward = gelu_backward,    \
+        .swish_backward = swish_backward, .glu_backward = glu_backward,                            \
+        .layer_norm_backward = layer_norm_backward, .softmax_backward = softmax_backward,          \
+        .depthwise_backward = depthwise_backward, .columns_add = columns_add,                      \
+        .cross_moments = cross_moments, .affine = affine, .scale_columns = scale_columns,          \
+        .dropout = dropout,                                                                        \
     }

@@ -33,9 +33,31 @@ struct reach reach_offline(int64_t n_samples)
     };
 }
 
+enum { STRIDE = 320 }; // samples from frame to frame
+
 static int max_rows(const struct reach *reach)
 {
     return reach->block_frames + reach->right_frames;
+}
+
+struct call_size reach_call(const struct reach *r)
+{
+    struct call_size call = {
+        .n_blocks = r->n_blocks,
+        .n_rows = r->n_rows ? r->n_rows : r->n_blocks * max_rows(r),
+        .max_rows = max_rows(r),
+        .left = r->left_frames,
+        .max_keys = window_max_keys(r->left_frames, max_rows(r)),
+        .keep = r->keep,
+    };
+
+    if (r->stream_frames && r->stream_frames < call.max_keys)
+        call.max_keys = r->stream_frames;
+    /* 320 samples a row, and for each block the rest of its last window and what
+     * a last block covers besides. */
+    int64_t besides = block_max_samples(1, 0) - STRIDE;
+    call.n_samples = (int64_t)call.n_rows * STRIDE + (int64_t)r->n_blocks * besides;
+    return call;
 }
 
 static void model_place(struct model *m)
@@ -43,7 +65,7 @@ static void model_place(struct model *m)
     const struct reach *r = &m->reach;
 
     extractor_weights_place(&m->extractor, &m->config, &m->arena);
-    encoder_weights_place(&m->encoder, &m->config, r->left_frames, max_rows(r), &m->arena);
+    encoder_weights_place(&m->encoder, &m->config, r->left_frames, max_rows(r), 0, &m->arena);
     if (m->config.readout.present)
         readout_weights_place(&m->readout, &m->config.readout, r->left_frames, max_rows(r),
                               &m->arena);
@@ -95,6 +117,23 @@ int model_open(struct model *m, const struct checkpoint *c, const struct reach *
     return 0;
 }
 
+int model_open_config(struct model *m, const char *json, const struct reach *reach,
+                      struct error *err)
+{
+    *m = (struct model){0};
+    if (model_list(m, json, reach, err) == 0) {
+        params_place(&m->params, m->list, m->n_params, &m->arena);
+        model_place(m);
+        if (arena_commit(&m->arena, err) == 0) {
+            params_place(&m->params, m->list, m->n_params, &m->arena);
+            model_place(m);
+            return 0;
+        }
+    }
+    model_close(m);
+    return -1;
+}
+
 int model_open_arch(struct model *m, const char *arch, uint64_t seed, const struct reach *reach,
                     struct error *err)
 {
@@ -104,19 +143,10 @@ int model_open_arch(struct model *m, const char *arch, uint64_t seed, const stru
     *m = (struct model){0};
     if (!json)
         return -1;
-    status = model_list(m, json, reach, err);
+    status = model_open_config(m, json, reach, err);
     free(json);
-    if (status == 0) {
-        params_place(&m->params, m->list, m->n_params, &m->arena);
-        model_place(m);
-        status = arena_commit(&m->arena, err);
-    }
-    if (status) {
-        model_close(m);
+    if (status)
         return -1;
-    }
-    params_place(&m->params, m->list, m->n_params, &m->arena);
-    model_place(m);
     params_randomize(&m->params, m->list, m->n_params, seed);
     model_derive(m);
     return 0;
@@ -132,7 +162,7 @@ void model_close(struct model *m)
 static void state_place(struct model_state *s, const struct model *m)
 {
     const struct reach *r = &m->reach;
-    int rows = r->n_blocks * max_rows(r);
+    int rows = reach_call(r).n_rows;
 
     extractor_state_place(&s->extractor, &m->config, r->horizon_seconds, &s->arena);
     encoder_state_place(&s->encoder, &m->config, r->left_frames, rows, &s->arena);
@@ -160,6 +190,17 @@ void model_state_reset(struct model_state *s, const struct model *m)
         readout_state_reset(&s->readout, &m->config.readout);
 }
 
+void model_state_set_left(struct model_state *s, const struct model *m, int left)
+{
+    const struct model_config *c = &m->config;
+
+    assert(left <= m->reach.left_frames);
+    for (int i = 0; i < config_layers_used(c); i++)
+        s->encoder.window[i].left = left;
+    for (int i = 0; c->readout.present && i < c->readout.n_layers; i++)
+        s->readout.conformer[i].window.left = left;
+}
+
 void model_state_close(struct model_state *s)
 {
     arena_release(&s->arena);
@@ -168,17 +209,14 @@ void model_state_close(struct model_state *s)
 
 static void acts_place(struct model_acts *a, const struct model *m)
 {
-    const struct reach *r = &m->reach;
-    size_t T = (size_t)r->n_blocks * (size_t)max_rows(r);
+    struct call_size call = reach_call(&m->reach);
+    size_t T = (size_t)call.n_rows;
 
-    extractor_acts_place(&a->extractor, &m->config, r->n_blocks,
-                         block_max_samples(r->block_frames, r->right_frames), r->keep, &a->arena);
+    extractor_acts_place(&a->extractor, &m->config, &call, &a->arena);
     a->features = arena_floats(&a->arena, T * (size_t)axis_size(&m->config, AXIS_FEATURES, 0));
-    encoder_acts_place(&a->encoder, &m->config, r->left_frames, r->n_blocks, max_rows(r), r->keep,
-                       &a->arena);
+    encoder_acts_place(&a->encoder, &m->config, &call, &a->arena);
     if (m->config.readout.present)
-        readout_acts_place(&a->readout, &m->config, r->left_frames, r->n_blocks, max_rows(r),
-                           r->keep, &a->arena);
+        readout_acts_place(&a->readout, &m->config, &call, &a->arena);
 }
 
 int model_acts_open(struct model_acts *a, const struct model *m, struct error *err)
@@ -204,12 +242,16 @@ void model_forward(struct model_acts *a, struct model_state *s, const struct mod
     double t0 = clock_monotonic(), t1, t2, t3;
     int T = 0;
 
-    assert(n_blocks <= m->reach.n_blocks && blocks[0].frame == s->at.frames);
+    assert(n_blocks <= m->reach.n_blocks);
     for (int i = 0; i < n_blocks; i++) {
+        if (blocks[i].frame == 0)
+            s->at = (struct position){0};
+        assert(blocks[i].frame == s->at.frames);
         assert(blocks[i].row == T && block_rows(&blocks[i]) <= max_rows(&m->reach));
         T += block_rows(&blocks[i]);
         position_advance(&s->at, &blocks[i]);
     }
+    a->extractor.training = a->encoder.training = a->readout.training = a->training;
     extractor_forward(a->features, &a->extractor, &s->extractor, &m->extractor, c, &m->params,
                       samples, blocks, n_blocks);
     t1 = clock_monotonic();

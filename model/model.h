@@ -6,8 +6,8 @@
  *
  * live      one block a call; the state carries the caches; the acts are scratch
  * offline   the whole recording as one block on a fresh state
- * training  many blocks in one call on a fresh state; keep = 1, and every
- *           intermediate has its own place: the tape
+ * training  many blocks in one call, streams one after another, each from its
+ *           frame 0; every intermediate has its own place: the tape
  *
  * A model is constant after opening and may be shared by streams of the same
  * reach; a state and its acts belong to one thread. */
@@ -25,7 +25,9 @@ struct reach {
     int right_frames; // R
     double horizon_seconds; // of the cumulative statistics, 0: they never forget
     int n_blocks;     // of a call
-    int keep;         // 1: acts are a tape, 0: scratch
+    int n_rows;       // of a call, 0: n_blocks full blocks
+    int stream_frames; // of the longest stream, 0: no limit
+    enum keep keep;   // acts are scratch or a tape
 };
 
 /* B 16, L 400, R 0, horizon 60 s, one block a call, scratch. */
@@ -33,6 +35,9 @@ struct reach reach_defaults(void);
 
 /* One block over a whole recording of n samples. */
 struct reach reach_offline(int64_t n_samples);
+
+/* How large its calls are. */
+struct call_size reach_call(const struct reach *reach);
 
 struct model {
     struct model_config config;
@@ -55,6 +60,11 @@ int model_open(struct model *m, const struct checkpoint *c, const struct reach *
 int model_open_arch(struct model *m, const char *arch, uint64_t seed, const struct reach *reach,
                     struct error *err);
 
+/* A model of that config (JSON) in memory of its own, zeroed, to be filled: of
+ * parameters that training writes. */
+int model_open_config(struct model *m, const char *json, const struct reach *reach,
+                      struct error *err);
+
 /* Derives the weights anew from the parameters. */
 void model_derive(struct model *m);
 
@@ -74,6 +84,7 @@ struct model_state {
 };
 
 struct model_acts {
+    const struct training *training; // what the next calls do besides; NULL: infer
     struct extractor_acts extractor;
     float *features; // [T,FEATURES] `conv`: what enters the projection
     struct encoder_acts encoder;
@@ -83,6 +94,9 @@ struct model_acts {
 };
 
 int model_state_open(struct model_state *s, const struct model *m, struct error *err);
+
+/* From now on attention sees `left` frames before a block, at most the reach's. */
+void model_state_set_left(struct model_state *s, const struct model *m, int left);
 
 /* As just opened; no allocation. */
 void model_state_reset(struct model_state *s, const struct model *m);

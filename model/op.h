@@ -10,6 +10,8 @@
 #ifndef OP_H
 #define OP_H
 
+#include "model/error.h"
+
 #include <stddef.h>
 
 /* y[t,o] = bias[o] + sum_i x[t,i] w[o,i]
@@ -24,9 +26,18 @@ void linear_forward(float *restrict y, const float *restrict x, const float *w, 
 void gemm_nt(float *c, int ldc, const float *a, int lda, const float *b, int ldb, int M, int N,
              int K, float alpha, float beta);
 
-/* c[m,n] = sum_k a[m,k] b[k,n], likewise. */
+/* c[m,n] = alpha sum_k a[m,k] b[k,n] + beta c[m,n], likewise. */
 void gemm_nn(float *c, int ldc, const float *a, int lda, const float *b, int ldb, int M, int N,
-             int K);
+             int K, float alpha, float beta);
+
+/* c[m,n] = alpha sum_k a[k,m] b[k,n] + beta c[m,n], likewise. */
+void gemm_tn(float *c, int ldc, const float *a, int lda, const float *b, int ldb, int M, int N,
+             int K, float alpha, float beta);
+
+/* dx[t,i] = sum_o dy[t,o] w[o,i] + beta dx[t,i];  dw[o,i] += sum_t dy[t,o] x[t,i];
+ * db[o] += sum_t dy[t,o]. dx or db may be NULL: not wanted. */
+void linear_backward(float *restrict dx, float beta, float *dw, float *db, const float *dy,
+                     const float *x, const float *w, int T, int I, int O);
 
 /* 'Valid' convolution over time: y[t,o] = bias[o] + sum_k,i x[t S + k, i] w[o,k,i]
  *
@@ -37,11 +48,26 @@ void gemm_nn(float *c, int ldc, const float *a, int lda, const float *b, int ldb
 void conv_forward(float *restrict y, const float *restrict x, const float *w, const float *bias,
                   int T, int I, int O, int K, int S);
 
+/* dx is added to (NULL: not wanted), as are dw and db (NULL: no bias). */
+void conv_backward(float *restrict dx, float *dw, float *db, const float *dy, const float *x,
+                   const float *w, int T, int I, int O, int K, int S);
+
 /* y[t,c] = log softmax over c of x[t,c]    [T,C], in place allowed */
 void log_softmax_forward(float *y, const float *x, int T, int C);
 
+/* dx[t,c] = dy[t,c] - exp(y[t,c]) sum_c dy[t,c]    in place allowed */
+void log_softmax_backward(float *dx, const float *dy, const float *y, int T, int C);
+
 /* Number of threads the matrix products of this process use from now on. */
 void op_set_threads(int n);
+
+/* Floating-point operations of the matrix products that this thread has made so
+ * far, two for each multiplication and addition. */
+double op_flops(void);
+
+/* The best rate of several products of large matrices, in floating-point
+ * operations a second, by as many threads as are set. Returns -1 without memory. */
+double op_peak(struct error *err);
 
 /* The kernels that the BLAS library chose, e.g. "SkylakeX". */
 const char *op_blas_kernels(void);

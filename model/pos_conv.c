@@ -5,6 +5,7 @@
  * behind a block's end are left out. */
 #include "model/pos_conv.h"
 
+#include "model/kernels.h"
 #include "model/op.h"
 
 #include <math.h>
@@ -24,6 +25,32 @@ void pos_conv_weight(float *w, const float *g, const float *v, const struct pos_
         for (size_t o = 0; o < C; o++)
             for (size_t i = 0; i < I; i++)
                 w[(o * K + k) * I + i] = scale * v[(o * I + i) * K + k];
+    }
+}
+
+void pos_conv_weight_backward(float *dg, float *dv, const float *dw, const float *g,
+                              const float *v, const struct pos_conv_shape *s)
+{
+    size_t C = (size_t)s->width, I = C / (size_t)s->groups, K = (size_t)s->kernel;
+
+    for (size_t k = 0; k < K; k++) {
+        double squares = 0.0, along = 0.0;
+        for (size_t o = 0; o < C; o++) {
+            for (size_t i = 0; i < I; i++) {
+                double x = v[(o * I + i) * K + k];
+                squares += x * x;
+                along += x * dw[(o * K + k) * I + i];
+            }
+        }
+        double length = sqrt(squares);
+        dg[k] += (float)(along / length);
+        for (size_t o = 0; o < C; o++) {
+            for (size_t i = 0; i < I; i++) {
+                size_t at = (o * I + i) * K + k;
+                dv[at] += (float)(g[k] / length *
+                                  (dw[(o * K + k) * I + i] - v[at] * along / squares));
+            }
+        }
     }
 }
 
@@ -86,5 +113,66 @@ void pos_conv_forward(float *y, float *region, float *columns, struct history *h
         for (int t = 0; t < T; t++)
             memcpy(out + (size_t)t * C, bias, C * sizeof(float));
         block_forward(out, columns, region, w, s, T);
+    }
+}
+
+/* The reverse of gather: adds. */
+static void scatter(float *region, const float *columns, const struct pos_conv_shape *s, int row,
+                    int n, int taps, int group)
+{
+    size_t I = (size_t)(s->width / s->groups);
+
+    for (int t = 0; t < n; t++) {
+        for (int k = 0; k < taps; k++) {
+            float *to = region + (size_t)(row + t + k) * (size_t)s->width + (size_t)group * I;
+            for (size_t i = 0; i < I; i++)
+                to[i] += columns[i];
+            columns += I;
+        }
+    }
+}
+
+static void block_backward(float *region_slope, float *dw, const float *dy, float *columns,
+                           const float *region, const float *w, const struct pos_conv_shape *s,
+                           int T)
+{
+    int I = s->width / s->groups, past = s->kernel / 2, wide = s->kernel * I;
+
+    for (int row = 0; row < T; row += TILE) {
+        int n = T - row < TILE ? T - row : TILE;
+        int taps = T - row + past < s->kernel ? T - row + past : s->kernel;
+        for (int group = 0; group < s->groups; group++) {
+            const float *d = dy + (size_t)row * (size_t)s->width + (size_t)(group * I);
+            size_t weights = (size_t)group * (size_t)I * (size_t)wide;
+
+            gather(columns, region, s, row, n, taps, group);
+            gemm_tn(dw + weights, wide, d, s->width, columns, taps * I, I, taps * I, n, 1.0f, 1.0f);
+            gemm_nn(columns, taps * I, d, s->width, w + weights, wide, n, taps * I, I, 1.0f, 0.0f);
+            scatter(region_slope, columns, s, row, n, taps, group);
+        }
+    }
+}
+
+void pos_conv_backward(float *dx, float *dw, float *dbias, const float *dy, float *region,
+                       float *region_slope, float *columns, const float *x, const float *w,
+                       const struct pos_conv_shape *s, const struct block *blocks, int n_blocks)
+{
+    const struct kernels *kernels = kernels_get();
+    size_t C = (size_t)s->width;
+    int keep = s->kernel / 2;
+
+    for (int i = 0; i < n_blocks; i++) {
+        const struct block *b = &blocks[i];
+        int T = block_rows(b), past = b->frame < keep ? (int)b->frame : keep;
+        size_t rows = (size_t)(past + T) * C, from = (size_t)(b->row - past) * C;
+        size_t zeros = (size_t)(keep - past) * C;
+        const float *d = dy + (size_t)b->row * C;
+
+        memset(region, 0, pos_conv_region_floats(s, T) * sizeof(float));
+        memset(region_slope, 0, pos_conv_region_floats(s, T) * sizeof(float));
+        memcpy(region + zeros, x + from, rows * sizeof(float));
+        block_backward(region_slope, dw, d, columns, region, w, s, T);
+        kernels->add_scaled(dx + from, dx + from, region_slope + zeros, 1.0f, rows);
+        kernels->columns_add(dbias, d, T, s->width);
     }
 }

@@ -18,6 +18,10 @@ struct pos_conv_shape {
  * w[o,k,i] = g[k] v[o,i,k] / |v[:,:,k]|    w [C,K,C/groups] */
 void pos_conv_weight(float *w, const float *g, const float *v, const struct pos_conv_shape *s);
 
+/* dg [K] and dv are added to; dw as w. */
+void pos_conv_weight_backward(float *dg, float *dv, const float *dw, const float *g,
+                              const float *v, const struct pos_conv_shape *s);
+
 /* Floats of `region` for blocks of max_rows, and of `columns`. */
 size_t pos_conv_region_floats(const struct pos_conv_shape *s, int max_rows);
 size_t pos_conv_columns_floats(const struct pos_conv_shape *s);
@@ -26,5 +30,12 @@ size_t pos_conv_columns_floats(const struct pos_conv_shape *s);
 void pos_conv_forward(float *y, float *region, float *columns, struct history *h, const float *x,
                       const float *w, const float *bias, const struct pos_conv_shape *s,
                       const struct block *blocks, int n_blocks);
+
+/* The reverse of a call without look-ahead that began its streams: dx, dw and
+ * dbias are added to. region, region_slope and columns are scratch of the sizes
+ * above. */
+void pos_conv_backward(float *dx, float *dw, float *dbias, const float *dy, float *region,
+                       float *region_slope, float *columns, const float *x, const float *w,
+                       const struct pos_conv_shape *s, const struct block *blocks, int n_blocks);
 
 #endif

@@ -21,6 +21,29 @@ void readout_weights_place(struct readout_weights *w, const struct readout_confi
         w->posi = arena_floats(arena, (size_t)attention_distances(&s) * (size_t)s.head_width);
 }
 
+/* Row of posi for the i-th distance: query - key, clamped. */
+static int posi_index(const struct readout_weights *w, int i)
+{
+    int index = -(i - (w->left + w->max_rows - 1)) + POSI_RANGE;
+
+    index = index < 0 ? 0 : index;
+    return index > 2 * POSI_RANGE - 1 ? 2 * POSI_RANGE - 1 : index;
+}
+
+void readout_weights_backward(struct model_params *d, const struct readout_weights *dw,
+                              const struct readout_config *r)
+{
+    struct attention_shape s = conformer_attention(r, dw->left, dw->max_rows);
+
+    for (int i = 0; i < r->n_layers; i++)
+        conformer_weights_backward(&d->conformer[i], &dw->conformer[i], r);
+    for (int i = 0; dw->posi && i < attention_distances(&s); i++) {
+        float *row = d->posi + (size_t)posi_index(dw, i) * (size_t)s.head_width;
+        for (int k = 0; k < s.head_width; k++)
+            row[k] += dw->posi[(size_t)i * (size_t)s.head_width + (size_t)k];
+    }
+}
+
 void readout_weights_fill(struct readout_weights *w, const struct readout_config *r,
                           const struct model_params *p)
 {
@@ -29,9 +52,7 @@ void readout_weights_fill(struct readout_weights *w, const struct readout_config
     for (int i = 0; i < r->n_layers; i++)
         conformer_weights_fill(&w->conformer[i], r, &p->conformer[i]);
     for (int i = 0; w->posi && i < attention_distances(&s); i++) {
-        int index = -(i - (w->left + w->max_rows - 1)) + POSI_RANGE; // query - key
-        index = index < 0 ? 0 : index;
-        index = index > 2 * POSI_RANGE - 1 ? 2 * POSI_RANGE - 1 : index;
+        int index = posi_index(w, i);
         memcpy(w->posi + (size_t)i * (size_t)s.head_width,
                p->posi + (size_t)index * (size_t)s.head_width,
                (size_t)s.head_width * sizeof(float));
@@ -51,11 +72,18 @@ void readout_state_reset(struct readout_state *s, const struct readout_config *r
         conformer_state_reset(&s->conformer[i]);
 }
 
-void readout_acts_place(struct readout_acts *a, const struct model_config *c, int left,
-                        int n_blocks, int max_rows, int keep, struct arena *arena)
+void readout_update_running(struct model_params *p, const struct readout_config *r,
+                            const struct readout_acts *a)
+{
+    for (int i = 0; i < r->n_layers; i++)
+        conformer_update_running(&p->conformer[i], r, &a->conformer[i]);
+}
+
+void readout_acts_place(struct readout_acts *a, const struct model_config *c,
+                        const struct call_size *call, struct arena *arena)
 {
     const struct readout_config *r = &c->readout;
-    size_t T = (size_t)n_blocks * (size_t)max_rows, R = (size_t)r->width;
+    size_t T = (size_t)call->n_rows, R = (size_t)r->width;
 
     a->sum = arena_floats(arena, T * (size_t)c->wavlm.embed);
     a->projected = arena_floats(arena, T * R);
@@ -64,10 +92,11 @@ void readout_acts_place(struct readout_acts *a, const struct model_config *c, in
     for (int i = 0; i <= r->n_layers; i++)
         a->x[i] = arena_floats(arena, T * R);
     for (int i = 0; i < r->n_layers; i++) {
-        if (i == 0 || keep)
-            conformer_acts_place(&a->conformer[i], r, left, n_blocks, max_rows, keep, arena);
+        if (i == 0 || call->keep)
+            conformer_acts_place(&a->conformer[i], r, call, arena);
         else
             a->conformer[i] = a->conformer[0];
+        a->conformer[i].index = i;
     }
     a->activated = arena_floats(arena, T * R);
     a->logits = arena_floats(arena, T * (size_t)r->n_classes);
@@ -103,6 +132,8 @@ void readout_forward(struct readout_acts *a, struct readout_state *s,
                    T, C, R);
     kernels->layer_norm(a->x[0], a->mean, a->rstd, a->projected, p->readout_norm.weight,
                         p->readout_norm.bias, T, R);
+    for (int i = 0; i < r->n_layers; i++)
+        a->conformer[i].training = a->training;
     for (int i = 0; i < r->n_layers; i++)
         conformer_forward(a->x[i + 1], &a->conformer[i], &s->conformer[i], &w->conformer[i], r,
                           &p->conformer[i], w->posi, &shape, a->x[i], T, blocks, n_blocks);

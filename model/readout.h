@@ -24,6 +24,7 @@ struct readout_state {
 };
 
 struct readout_acts {
+    const struct training *training; // NULL: inference
     float *sum;       // [T,C]
     float *projected; // [T,R]
     float *mean, *rstd;
@@ -43,8 +44,16 @@ void readout_state_place(struct readout_state *s, const struct readout_config *r
                          int n_rows, struct arena *arena);
 void readout_state_reset(struct readout_state *s, const struct readout_config *r);
 
-void readout_acts_place(struct readout_acts *a, const struct model_config *c, int left,
-                        int n_blocks, int max_rows, int keep, struct arena *arena);
+void readout_acts_place(struct readout_acts *a, const struct model_config *c,
+                        const struct call_size *call, struct arena *arena);
+
+/* Moves BatchNorm's running statistics towards a training call's. */
+void readout_update_running(struct model_params *p, const struct readout_config *r,
+                            const struct readout_acts *a);
+
+/* Adds the slopes by the derived weights, dw, to those by the parameters. */
+void readout_weights_backward(struct model_params *d, const struct readout_weights *dw,
+                              const struct readout_config *r);
 
 /* reps: n_reps pointers to [T,C]. */
 void readout_forward(struct readout_acts *a, struct readout_state *s,

@@ -49,6 +49,16 @@ def main(full, models):
             shutil.copyfile(os.path.join(full, case, f), os.path.join(case, f))
         subset(os.path.join(full, case, "io.safetensors"), os.path.join(case, "io.safetensors"),
                r"in\.wave|out\.(weight_sum|lnorm|block\.\d|logits|logprobs|multilabel)")
+    for case in ("diarizen_tiny", "diarizen_pruned_posi_tiny"):
+        shutil.copyfile(os.path.join(full, case, "pit_grads.safetensors"),
+                        os.path.join(case, "pit_grads.safetensors"))
+        subset(os.path.join(full, case, "pit_io.safetensors"), os.path.join(case, "pit_io.safetensors"),
+               r"in\..*|out\.(logprobs_train|loss|target_class|permutated_target|grad_logprobs)|after\..*running.*")
+    for case in ("wavlm_group_norm_tiny", "wavlm_layer_norm_tiny"):
+        shutil.copyfile(os.path.join(full, case, "distill_grads.safetensors"),
+                        os.path.join(case, "distill_grads.safetensors"))
+        subset(os.path.join(full, case, "distill_io.safetensors"),
+               os.path.join(case, "distill_io.safetensors"), r"in\.wave|out\.(teacher_hiddens|loss.*)")
     os.makedirs("rel_pos_buckets", exist_ok=True)
     shutil.copyfile(os.path.join(full, "rel_pos_buckets", "buckets.safetensors"),
                     os.path.join("rel_pos_buckets", "buckets.safetensors"))
