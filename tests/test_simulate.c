@@ -100,8 +100,8 @@ static void test_same_bits(void **state)
     s[1].source.close(&s[1].source);
 }
 
-/* Without rooms, noise and bridges a frame is loud where a label says so, and
- * is only dither elsewhere, but for 100 ms around speech. */
+/* Without rooms, noise and bridges it is loud where labels say so, two frames
+ * from their edges, and there is only dither 100 ms away from speech. */
 static void test_labels_against_energy(void **state)
 {
     struct simulate_settings settings = simulate_defaults;
@@ -119,24 +119,28 @@ static void test_labels_against_energy(void **state)
     for (int i = 0; i < 25; i++) {
         assert_int_equal(s.source.get(&clip, &s.source, (uint64_t)i, &err), 0);
         for (int f = 5; f < clip.n_frames - 5; f++) {
-            int now = 0, near = 0;
+            int now = 0, near = 0, inside = 0;
             double energy = 0.0;
             for (int k = 0; k < clip.n_speakers; k++) {
+                int around = 0;
                 now |= clip.labels[f * CLIP_MAX_SPEAKERS + k];
-                for (int d = -5; d <= 5; d++)
+                for (int d = -5; d <= 5; d++) {
                     near |= clip.labels[(f + d) * CLIP_MAX_SPEAKERS + k];
+                    around += d >= -2 && d <= 2 && clip.labels[(f + d) * CLIP_MAX_SPEAKERS + k];
+                }
+                inside |= around == 5;
             }
             for (int n = 320 * f + 120; n < 320 * f + 280; n++)
                 energy += (double)clip.samples[n] * clip.samples[n] / 160.0;
             double db = 10.0 * log10(energy);
             frames++;
             spoken += now;
-            wrong += (now && db < -45.0) || (!near && db > -65.0);
+            wrong += (inside && db < -45.0) || (!near && db > -65.0);
         }
     }
     print_message("%d frames, %d with speech, %d wrong\n", frames, spoken, wrong);
     assert_true(spoken > frames / 3 && spoken < frames);
-    assert_true(wrong < frames / 100);
+    assert_true(wrong < frames / 500);
     clip_release(&clip);
     simulation_close(&s);
 }
