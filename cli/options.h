@@ -7,7 +7,7 @@
 
 #include <popt.h>
 
-enum { OPTIONS_MAX = 40 };
+enum { OPTIONS_MAX = 64 };
 
 struct options {
     poptContext context;

@@ -1,0 +1,340 @@
+// SPDX-License-Identifier: MIT
+/* cmd_finetune.c - `finetune`: trains a model, from a checkpoint or from nothing. */
+#include "cli/command.h"
+#include "cli/finetune_data.h"
+#include "cli/load.h"
+#include "cli/options.h"
+#include "cli/progress.h"
+#include "cli/reach_list.h"
+#include "prune/run.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const struct usage usage = {
+    "",
+    "Trains a diarization model with permutation-invariant powerset loss: from a model (-m) or\n"
+    "from random weights (--arch, --config), on a data folder (--data: wav.scp, rttm, all.uem) or\n"
+    "on meetings simulated as it goes (--speech). Blocks and left contexts are drawn from the\n"
+    "lists for each step, so that one model serves every latency. The run's folder (--run) holds\n"
+    "its state and its log, which `antiphon plot` draws; killed at any moment and begun again, it\n"
+    "goes on to the same result. With mpirun, every rank takes its share of the clips.\n\n"
+    "  antiphon finetune --speech libri/ --noise noise/ --arch nano -o mine.safetensors\n"
+    "  antiphon finetune --data ami/ -m base.safetensors --block-ms 160,320,500,1000,whole \\\n"
+    "                    -o ami.safetensors\n"
+    "  mpirun -n 4 antiphon finetune --data ami/ -m base.safetensors -o ami.safetensors",
+};
+
+struct arguments {
+    struct finetune_data data;
+    const char *model, *arch, *config, *output, *run, *blocks, *lefts, *dev_blocks, *schedule;
+    const char *freeze, *assignment;
+    double lr, lr_encoder, decay, clip, clip_quantile, ema, dropout, layer_drop, affinity;
+    double hours, lr_floor, beta2, extractor_gradient;
+    int batch, accumulate, threads, dev_clips, patience, average, recompute, frozen_batch_norm;
+    long steps, warmup, validate_every, save_every;
+    long long seed;
+};
+
+static volatile sig_atomic_t interrupted;
+
+static void interrupt(int signal_number)
+{
+    interrupted = 1;
+}
+
+static char *read_text(const char *path, struct error *err)
+{
+    FILE *f = fopen(path, "rb");
+    char *text = f ? calloc(1, 1 << 20) : NULL;
+    size_t n = text ? fread(text, 1, (1 << 20) - 1, f) : 0;
+
+    if (!f || !text || ferror(f) || n == (1 << 20) - 1) {
+        free(text);
+        text = NULL;
+        fail(err, "%s: cannot be read as a config", path);
+    }
+    if (f)
+        fclose(f);
+    return text;
+}
+
+/* The config's text, to be freed, and the weights to begin with, if there are. */
+static char *starting_point(struct checkpoint *weights, const struct arguments *a,
+                            struct error *err)
+{
+    if (!!a->model + !!a->arch + !!a->config != 1) {
+        fail(err, "give one of --model, --arch and --config");
+        return NULL;
+    }
+    if (a->arch)
+        return config_arch_json(a->arch, err);
+    if (a->config)
+        return read_text(a->config, err);
+    if (load_checkpoint(weights, a->model, err))
+        return NULL;
+    if (!weights->config) {
+        fail(err, "%s: no config in the file", a->model);
+        return NULL;
+    }
+    char *config = strdup(weights->config);
+    if (!config)
+        fail(err, "out of memory");
+    return config;
+}
+
+static int parse_schedule(struct trainer_settings *s, const char *name, struct error *err)
+{
+    static const char *const names[] = {"constant", "cosine", "plateau"};
+
+    for (int i = 0; i < 3; i++) {
+        if (!strcmp(name, names[i])) {
+            s->schedule = (enum schedule)i;
+            return 0;
+        }
+    }
+    return fail(err, "--schedule %.40s: expected constant, cosine or plateau", name);
+}
+
+static int split_freeze(struct trainer_settings *s, char *list, struct error *err)
+{
+    char *rest = NULL;
+
+    for (char *name = strtok_r(list, ",", &rest); name; name = strtok_r(NULL, ",", &rest)) {
+        if (s->n_freeze == TRAINER_MAX_FREEZE)
+            return fail(err, "--freeze: at most %d patterns", TRAINER_MAX_FREEZE);
+        s->freeze[s->n_freeze++] = name;
+    }
+    return 0;
+}
+
+static int fill_settings(struct trainer_settings *s, const struct arguments *a, char *freeze,
+                         struct error *err)
+{
+    *s = trainer_defaults();
+    s->batch = a->batch;
+    s->accumulate = a->accumulate;
+    s->threads = a->threads;
+    s->steps = a->steps;
+    s->lr = a->lr;
+    s->lr_encoder = a->lr_encoder;
+    s->adamw.decay = a->decay;
+    s->adamw.beta2 = a->beta2;
+    s->warmup = a->warmup;
+    s->lr_floor = a->lr_floor;
+    s->clip = a->clip;
+    s->clip_quantile = a->clip_quantile;
+    s->ema = a->ema;
+    s->dropout = a->dropout;
+    s->layer_drop = a->layer_drop;
+    s->affinity = a->affinity;
+    s->extractor_scale = a->extractor_gradient;
+    s->recompute = a->recompute;
+    s->frozen_batch_norm = a->frozen_batch_norm;
+    s->seed = (uint64_t)a->seed;
+    if (a->batch < 1 || a->accumulate < 1 || a->threads < 1 || a->steps < 1 || a->warmup < 0 ||
+        a->validate_every < 1 || a->save_every < 1 || a->lr < 0.0 || a->decay < 0.0 ||
+        a->ema < 0.0 || a->ema >= 1.0 || a->dropout >= 1.0 || a->clip_quantile > 1.0 ||
+        a->average < 1 || a->average > 32 || a->dev_clips < 1)
+        return fail(err, "a number is out of range: see antiphon help finetune");
+    return reach_list_parse(s->block_frames, &s->n_blocks, TRAINER_MAX_REACHES, "--block-ms",
+                            a->blocks, err) ||
+                   reach_list_parse(s->left_frames, &s->n_lefts, TRAINER_MAX_REACHES, "--left-ms",
+                                    a->lefts, err) ||
+                   parse_schedule(s, a->schedule, err) || (freeze && split_freeze(s, freeze, err))
+               ? -1
+               : 0;
+}
+
+/* What the bar shows besides how far it is. */
+struct telling {
+    struct progress progress;
+    char what[160];
+    double loss, der, rate, dev_der;
+    int first;
+};
+
+static void tell(void *user, const struct step_report *r, double der)
+{
+    struct telling *t = user;
+
+    if (!t->first)
+        return;
+    if (!r) {
+        t->dev_der = der;
+        return;
+    }
+    double keep = r->step > 20 ? 0.95 : 0.7, rate = r->audio_seconds / r->seconds;
+    t->loss = t->loss > 0.0 ? keep * t->loss + (1.0 - keep) * r->loss : r->loss;
+    t->der = t->der > 0.0 ? keep * t->der + (1.0 - keep) * r->der : r->der;
+    t->rate = t->rate > 0.0 ? keep * t->rate + (1.0 - keep) * rate : rate;
+    int n = snprintf(t->what, sizeof(t->what), "loss %.3f DER %.1f %.0f s/s", t->loss, t->der,
+                     t->rate);
+    if (t->dev_der > 0.0)
+        snprintf(t->what + n, sizeof(t->what) - (size_t)n, " dev %.1f", t->dev_der);
+    progress_at(&t->progress, (double)r->step);
+}
+
+static int train(struct trainer *t, const struct arguments *a, const struct finetune_sources *from,
+                 int is_first, struct error *err)
+{
+    char folder[1024], provenance[512];
+    struct telling telling = {.first = is_first};
+    struct run_settings run = {
+        .folder = folder, .output = a->output, .provenance = provenance,
+        .dev = from->dev, .dev_clips = a->dev_clips, .validate_every = a->validate_every,
+        .save_every = a->save_every, .average = a->average, .patience = a->patience,
+        .max_seconds = a->hours * 3600.0, .interrupted = &interrupted, .tell = tell,
+        .user = &telling,
+    };
+    struct sigaction action = {.sa_handler = interrupt};
+
+    snprintf(folder, sizeof(folder), "%s%s", a->run ? a->run : a->output, a->run ? "" : ".run");
+    snprintf(provenance, sizeof(provenance),
+             "antiphon finetune, from %s, data %s, %ld steps of %d clips of %.3g s, seed %lld",
+             a->model ? a->model : a->arch ? a->arch : a->config,
+             a->data.speech ? a->data.speech : a->data.data, a->steps, a->batch * a->accumulate,
+             (double)from->train->n_samples / 16000.0, a->seed);
+    if (reach_list_parse(run.dev_blocks, &run.n_dev_blocks, TRAINER_MAX_REACHES, "--dev-block-ms",
+                         a->dev_blocks, err))
+        return -1;
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    snprintf(telling.what, sizeof(telling.what), "training");
+    if (is_first)
+        progress_begin(&telling.progress, telling.what, "steps", (double)a->steps);
+    int end = run_training(t, &run, err);
+    if (is_first)
+        progress_end(&telling.progress);
+    if (end < 0 || !is_first)
+        return end < 0 ? -1 : 0;
+    if (end == RUN_INTERRUPTED)
+        fprintf(stderr, "stopped after step %ld; the same command goes on from %s\n", t->step,
+                folder);
+    else
+        fprintf(stderr, "%s is made; log and state are in %s\n", a->output, folder);
+    return 0;
+}
+
+static int finetune(const struct arguments *a, char *freeze, struct ranks *ranks,
+                    struct error *err)
+{
+    struct trainer_settings settings;
+    struct checkpoint weights = {0};
+    struct finetune_sources sources = {0};
+    struct trainer trainer = {0};
+    struct model_config parsed;
+    char *config = NULL;
+    int status = fill_settings(&settings, a, freeze, err);
+
+    if (status == 0)
+        status = (config = starting_point(&weights, a, err)) ? 0 : -1;
+    if (status == 0)
+        status = config_parse(&parsed, config, err);
+    if (status == 0)
+        status = finetune_sources_open(&sources, &a->data, &parsed, a->threads,
+                                       (uint64_t)a->seed, err);
+    if (status == 0)
+        status = trainer_open(&trainer, config, a->model ? &weights : NULL, sources.train,
+                              &settings, ranks, err);
+    if (status == 0) {
+        status = train(&trainer, a, &sources, ranks->rank == 0, err);
+        trainer_close(&trainer);
+    }
+    finetune_sources_close(&sources);
+    checkpoint_close(&weights);
+    free(config);
+    return status;
+}
+
+int cmd_finetune(int argc, const char **argv, struct error *err)
+{
+    struct arguments a = {
+        .blocks = "160,320,500,1000,whole", .lefts = "4000,8000,whole", .dev_blocks = "320,whole",
+        .schedule = "constant", .lr = 1e-3, .lr_encoder = -1.0, .decay = 0.01,
+        .clip_quantile = 0.9, .dropout = -1.0, .beta2 = 0.999, .extractor_gradient = 0.1,
+        .batch = 16, .accumulate = 1, .threads = (int)sysconf(_SC_NPROCESSORS_ONLN),
+        .dev_clips = 32, .average = 5, .steps = 10000, .validate_every = 500, .save_every = 100,
+        .seed = 1,
+    };
+    const struct poptOption table[] = {
+        FINETUNE_DATA_OPTIONS(a.data),
+        {"model", 'm', POPT_ARG_STRING, &a.model, 0, "begin with this model", "FILE"},
+        {"arch", 0, POPT_ARG_STRING, &a.arch, 0, "begin with random weights of this shape",
+         "NAME"},
+        {"config", 0, POPT_ARG_STRING, &a.config, 0, "the same, of the shape in this JSON file",
+         "FILE"},
+        {"output", 'o', POPT_ARG_STRING, &a.output, 0, "the model to make", "FILE"},
+        {"run", 0, POPT_ARG_STRING, &a.run, 0, "folder of the run (FILE.run)", "DIR"},
+        {"batch", 0, POPT_ARG_INT, &a.batch, 0, "clips of a step, of each rank (16)", "N"},
+        {"accumulate", 0, POPT_ARG_INT, &a.accumulate, 0, "so many batches make a step (1)", "N"},
+        {"steps", 0, POPT_ARG_LONG, &a.steps, 0, "length of the run (10000)", "N"},
+        {"lr", 0, POPT_ARG_DOUBLE, &a.lr, 0, "learning rate (1e-3)", "R"},
+        {"lr-encoder", 0, POPT_ARG_DOUBLE, &a.lr_encoder, 0, "of the encoder (the same)", "R"},
+        {"schedule", 0, POPT_ARG_STRING, &a.schedule, 0, "constant, cosine or plateau", "NAME"},
+        {"warmup", 0, POPT_ARG_LONG, &a.warmup, 0, "steps over which it rises (0)", "N"},
+        {"lr-floor", 0, POPT_ARG_DOUBLE, &a.lr_floor, 0, "where cosine ends, as a share", "R"},
+        {"weight-decay", 0, POPT_ARG_DOUBLE, &a.decay, 0, "of matrices (0.01)", "R"},
+        {"beta2", 0, POPT_ARG_DOUBLE, &a.beta2, 0, "of AdamW (0.999)", "R"},
+        {"clip", 0, POPT_ARG_DOUBLE, &a.clip, 0, "largest norm of a gradient", "NORM"},
+        {"clip-quantile", 0, POPT_ARG_DOUBLE, &a.clip_quantile, 0,
+         "without --clip: this quantile of the last 1000 norms (0.9)", "Q"},
+        {"ema", 0, POPT_ARG_DOUBLE, &a.ema, 0, "keep a mean of the weights, e.g. 0.999", "D"},
+        {"dropout", 0, POPT_ARG_DOUBLE, &a.dropout, 0, "instead of the model's own rates", "P"},
+        {"layer-drop", 0, POPT_ARG_DOUBLE, &a.layer_drop, 0, "leave encoder layers out (0)", "P"},
+        {"affinity", 0, POPT_ARG_DOUBLE, &a.affinity, 0,
+         "weight of the deep-clustering loss of the speaker vectors (0)", "W"},
+        {"extractor-gradient", 0, POPT_ARG_DOUBLE, &a.extractor_gradient, 0,
+         "scale of the extractor's slopes (0.1, as upstream)", "S"},
+        {"freeze", 0, POPT_ARG_STRING, &a.freeze, 0, "tensors that stay, as name patterns",
+         "PATTERN,..."},
+        {"frozen-batch-norm", 0, POPT_ARG_NONE, &a.frozen_batch_norm, 0,
+         "BatchNorm keeps its running statistics", NULL},
+        {"recompute", 0, POPT_ARG_NONE, &a.recompute, 0,
+         "compute layers twice instead of keeping them: less memory", NULL},
+        {"block-ms", 0, POPT_ARG_STRING, &a.blocks, 0, "blocks to draw from, or whole", "LIST"},
+        {"left-ms", 0, POPT_ARG_STRING, &a.lefts, 0, "left contexts to draw from", "LIST"},
+        {"dev-block-ms", 0, POPT_ARG_STRING, &a.dev_blocks, 0, "blocks to validate at", "LIST"},
+        {"dev-clips", 0, POPT_ARG_INT, &a.dev_clips, 0, "clips of a validation (32)", "N"},
+        {"validate-every", 0, POPT_ARG_LONG, &a.validate_every, 0, "steps (500)", "N"},
+        {"save-every", 0, POPT_ARG_LONG, &a.save_every, 0, "steps (100)", "N"},
+        {"patience", 0, POPT_ARG_INT, &a.patience, 0,
+         "end after so many validations without a better one", "N"},
+        {"average", 0, POPT_ARG_INT, &a.average, 0, "so many best models make the result (5)",
+         "N"},
+        {"hours", 0, POPT_ARG_DOUBLE, &a.hours, 0, "then stop, to be gone on with", "H"},
+        {"threads", 0, POPT_ARG_INT, &a.threads, 0, "processors to use (all)", "N"},
+        {"seed", 0, POPT_ARG_LONGLONG, &a.seed, 0, "of all that is random (1)", "N"},
+        POPT_TABLEEND,
+    };
+    struct options options;
+    struct ranks ranks;
+    int status = STATUS_MISUSED;
+
+    if (options_open(&options, argc, argv, table, &usage, err))
+        return STATUS_MISUSED;
+    if (options.helped) {
+        status = STATUS_DONE;
+    } else if (options_expect(&options, 0, 0, &usage, err) == 0) {
+        if (!a.output) {
+            fail(err, "finetune: -o FILE is missing: where the model goes");
+        } else {
+            char *freeze = a.freeze ? strdup(a.freeze) : NULL;
+            status = STATUS_FAILED;
+            if (ranks_open(&ranks, err) == 0) {
+                status = finetune(&a, freeze, &ranks, err) ? STATUS_FAILED : STATUS_DONE;
+                if (status == STATUS_FAILED && ranks.size > 1) {
+                    fprintf(stderr, "antiphon: rank %d: %s\n", ranks.rank, err->text);
+                    ranks_abort(&ranks, STATUS_FAILED);
+                }
+                ranks_close(&ranks);
+            }
+            free(freeze);
+        }
+    }
+    options_close(&options);
+    return status;
+}

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT
+#include "cli/finetune_data.h"
+
+#include "model/blocks.h"
+
+enum { DEV_SEED = 20001 }; // of the validation's meetings, the same for every run
+
+static int open_simulation(struct simulation *sim, struct speech_bank *bank, const char *folder,
+                           struct finetune_sources *s, const struct finetune_data *d,
+                           const struct model_config *c, double seconds, int threads,
+                           uint64_t seed, struct error *err)
+{
+    struct simulate_settings settings = simulate_defaults;
+
+    if (d->min_speakers > 0)
+        settings.min_speakers = d->min_speakers;
+    settings.max_speakers = d->max_speakers > 0 ? d->max_speakers : c->readout.n_speakers;
+    if (speech_bank_open(bank, folder, threads, err))
+        return -1;
+    return simulation_open(sim, bank, d->noise ? &s->noise : NULL, d->rir ? &s->rooms : NULL,
+                           &settings, seconds, seed, err);
+}
+
+int finetune_sources_open(struct finetune_sources *s, const struct finetune_data *d,
+                          const struct model_config *c, int threads, uint64_t seed,
+                          struct error *err)
+{
+    double asked = d->chunk_seconds > 0.0 ? d->chunk_seconds : c->readout.chunk_seconds;
+    /* As many samples as whole frames need. */
+    double seconds = (double)blocks_cover((int64_t)(asked * 50.0)) / 16000.0;
+
+    *s = (struct finetune_sources){0};
+    if (!!d->data + !!d->speech != 1)
+        return fail(err, "give one of --data and --speech: what to train on");
+    if (asked < 0.5 || asked > 600.0)
+        return fail(err, "--chunk: clips of %.3g s: expected 0.5 to 600", asked);
+    if (d->noise && sound_bank_open_noise(&s->noise, d->noise, threads, err))
+        return -1;
+    if (d->rir && sound_bank_open_responses(&s->rooms, d->rir, threads, err))
+        return -1;
+    if (d->speech) {
+        if (open_simulation(&s->simulation, &s->speech, d->speech, s, d, c, seconds, threads, seed,
+                            err))
+            return -1;
+        s->train = &s->simulation.source;
+    }
+    if (d->dev_speech) {
+        if (open_simulation(&s->dev_simulation, &s->dev_speech, d->dev_speech, s, d, c, seconds,
+                            threads, DEV_SEED, err))
+            return -1;
+        s->dev = &s->dev_simulation.source;
+    }
+    return 0;
+}
+
+void finetune_sources_close(struct finetune_sources *s)
+{
+    simulation_close(&s->simulation);
+    simulation_close(&s->dev_simulation);
+    speech_bank_close(&s->speech);
+    speech_bank_close(&s->dev_speech);
+    sound_bank_close(&s->noise);
+    sound_bank_close(&s->rooms);
+}

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+/* finetune_data.h - where training and validation clips come from, as commands
+ * that train take it. */
+#ifndef FINETUNE_DATA_H
+#define FINETUNE_DATA_H
+
+#include "model/config.h"
+#include "prune/clip.h"
+#include "prune/simulate.h"
+
+struct finetune_data {
+    const char *data, *dev, *speech, *noise, *rir, *dev_speech;
+    double chunk_seconds;
+    int min_speakers, max_speakers;
+};
+
+#define FINETUNE_DATA_OPTIONS(d)                                                                   \
+    {"data", 0, POPT_ARG_STRING, &(d).data, 0, "train on this data folder", "DIR"},                \
+        {"dev", 0, POPT_ARG_STRING, &(d).dev, 0, "validate on this data folder", "DIR"},           \
+        {"speech", 0, POPT_ARG_STRING, &(d).speech, 0,                                             \
+         "train on meetings simulated from recordings of one person each", "DIR"},                 \
+        {"dev-speech", 0, POPT_ARG_STRING, &(d).dev_speech, 0,                                     \
+         "validate on meetings simulated from these, of other people", "DIR"},                     \
+        {"noise", 0, POPT_ARG_STRING, &(d).noise, 0, "noises to mix in", "DIR"},                   \
+        {"rir", 0, POPT_ARG_STRING, &(d).rir, 0, "measured room responses to use too", "DIR"},     \
+        {"chunk", 0, POPT_ARG_DOUBLE, &(d).chunk_seconds, 0, "length of a clip (the model's)",     \
+         "SEC"},                                                                                   \
+        {"min-speakers", 0, POPT_ARG_INT, &(d).min_speakers, 0, "of a simulated meeting (1)",      \
+         "N"},                                                                                     \
+        {"max-speakers", 0, POPT_ARG_INT, &(d).max_speakers, 0,                                    \
+         "of a simulated meeting (the model's)", "N"}
+
+struct finetune_sources {
+    struct clip_source *train, *dev; // dev may be NULL
+    struct speech_bank speech, dev_speech;
+    struct sound_bank noise, rooms;
+    struct simulation simulation, dev_simulation;
+};
+
+/* Reads what there is to read. The sources live until closed. */
+int finetune_sources_open(struct finetune_sources *s, const struct finetune_data *d,
+                          const struct model_config *c, int threads, uint64_t seed,
+                          struct error *err);
+void finetune_sources_close(struct finetune_sources *s);
+
+#endif

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT
+/* objective.h - the loss of one clip: what the trainer minimises, and what it
+ * shows of it.
+ *
+ *   loss = powerset NLL under the best permutation of the speakers
+ *        + affinity * deep-clustering loss of the speaker vectors */
+#ifndef OBJECTIVE_H
+#define OBJECTIVE_H
+
+#include "model/model.h"
+#include "model/powerset.h"
+#include "prune/clip.h"
+
+struct objective {
+    struct powerset powerset;
+    uint8_t class_of[256]; // of every set of speakers, as a mask
+    int exact;             // permutation by least NLL; 0: upstream's, by the hard decisions
+    float affinity;        // weight, 0: none
+    float vector;          // weight of the additive angular margin loss, 0: none
+};
+
+/* Sums over clips; all add up. */
+struct objective_sums {
+    double frames, clips;
+    double loss;     // summed over frames
+    double affinity; // summed over clips that have one
+    double speech;   // speaker frames of the reference
+    double missed, false_alarm, confusion;
+};
+
+void objective_init(struct objective *o, const struct readout_config *r);
+
+/* One clip of T rows. scores [T,CLASSES] log-probabilities; slopes [T,CLASSES]
+ * become weight times the slope of the clip's mean loss. Adds to sums. */
+void objective_scores(const struct objective *o, struct objective_sums *sums, float *slopes,
+                      const float *scores, const struct clip *clip, float weight);
+
+/* The deep-clustering loss of vectors [T,E], made unit, over frames in which one
+ * speaker is alone: |V V' - Y Y'|^2 / n^2 (Hershey et al. 2016). slopes [T,E]
+ * are overwritten; scratch holds
+ * objective_scratch_floats. */
+void objective_affinity(const struct objective *o, struct objective_sums *sums, float *slopes,
+                        const float *vectors, const struct clip *clip, int E, float weight,
+                        float *scratch);
+
+size_t objective_scratch_floats(int T, int E);
+
+/* Sums of doubles, for adding up over threads and ranks. */
+enum { OBJECTIVE_SUMS = sizeof(struct objective_sums) / sizeof(double) };
+
+#endif

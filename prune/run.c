@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: MIT
+#include "prune/run.h"
+
+#include "model/clock.h"
+#include "model/outfile.h"
+#include "prune/run_log.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct run {
+    struct trainer *trainer;
+    const struct run_settings *s;
+    struct run_log log;
+    char last[1024]; // path of the state
+    double began;
+};
+
+static int is_first(const struct run *r)
+{
+    return !r->trainer->ranks || r->trainer->ranks->rank == 0;
+}
+
+static void model_path(const struct run *r, long step, char path[1024])
+{
+    snprintf(path, 1024, "%s/model-%ld.safetensors", r->s->folder, step);
+}
+
+/* The state of the run is on the disk, and the log up to it. */
+static int save(struct run *r, struct error *err)
+{
+    if (!is_first(r))
+        return 0;
+    return run_log_flush(&r->log, err) || trainer_save(r->trainer, r->last, err) ? -1 : 0;
+}
+
+/* Removes the model that is no longer among the best. */
+static int keep_best(struct run *r, long step, struct error *err)
+{
+    char path[1024];
+    int n = r->s->average > 0 ? r->s->average : 1;
+    long gone = run_log_dropped(&r->log, n);
+
+    if (gone != step) {
+        model_path(r, step, path);
+        if (trainer_write_model(r->trainer, path, r->s->provenance, err))
+            return -1;
+    }
+    if (gone > 0 && gone != step) {
+        model_path(r, gone, path);
+        unlink(path);
+    }
+    return 0;
+}
+
+static int validate(struct run *r, struct error *err)
+{
+    const struct run_settings *s = r->s;
+    struct trainer *t = r->trainer;
+    double der = 0.0;
+
+    for (int i = 0; i < s->n_dev_blocks; i++) {
+        struct objective_sums sums;
+        if (trainer_validate(t, s->dev, s->dev_first, s->dev_clips, s->dev_blocks[i], s->dev_left,
+                             &sums, err))
+            return -1;
+        double speech = sums.speech > 0.0 ? sums.speech / 100.0 : 1.0;
+        double parts[3] = {sums.missed / speech, sums.false_alarm / speech,
+                           sums.confusion / speech};
+        der += (parts[0] + parts[1] + parts[2]) / s->n_dev_blocks;
+        if (is_first(r) && run_log_validation(&r->log, t->step, s->dev_blocks[i], parts, err))
+            return -1;
+    }
+    if (s->tell)
+        s->tell(s->user, NULL, der);
+    if (!is_first(r))
+        return run_log_note(&r->log, t->step, der, err);
+    if (run_log_mean(&r->log, t->step, der, err) || keep_best(r, t->step, err))
+        return -1;
+    return 0;
+}
+
+/* The finished model: the mean of the best, or what the trainer holds. */
+static int finish(struct run *r, struct error *err)
+{
+    long steps[RUN_MAX_BEST];
+    int n = run_log_best(&r->log, steps, r->s->average > 0 ? r->s->average : 1);
+
+    if (!is_first(r))
+        return 0;
+    if (n == 0)
+        return trainer_write_model(r->trainer, r->s->output, r->s->provenance, err);
+    char paths[RUN_MAX_BEST][1024];
+    const char *list[RUN_MAX_BEST];
+    for (int i = 0; i < n; i++) {
+        model_path(r, steps[i], paths[i]);
+        list[i] = paths[i];
+    }
+    return trainer_average(r->trainer, list, n, r->s->output, r->s->provenance, err);
+}
+
+static int begin(struct run *r, struct error *err)
+{
+    struct stat st;
+    char path[1024];
+
+    snprintf(r->last, sizeof(r->last), "%s/last.safetensors", r->s->folder);
+    if (is_first(r) && mkdir(r->s->folder, 0777) && errno != EEXIST)
+        return fail(err, "%s: %s", r->s->folder, strerror(errno));
+    int resumes = stat(r->last, &st) == 0;
+    if (resumes && trainer_resume(r->trainer, r->last, err))
+        return -1;
+    snprintf(path, sizeof(path), "%s/log.jsonl", r->s->folder);
+    return run_log_open(&r->log, path, r->trainer->step, is_first(r), err);
+}
+
+static int stops(const struct run *r)
+{
+    const struct run_settings *s = r->s;
+    int yes = (s->interrupted && *s->interrupted) ||
+              (s->max_seconds > 0.0 && clock_monotonic() - r->began > s->max_seconds);
+
+    return r->trainer->ranks ? ranks_any(r->trainer->ranks, yes) : yes;
+}
+
+static int loop(struct run *r, struct error *err)
+{
+    const struct run_settings *s = r->s;
+    struct trainer *t = r->trainer;
+
+    while (t->step < t->settings.steps) {
+        struct step_report report;
+        if (stops(r))
+            return save(r, err) ? -1 : RUN_INTERRUPTED;
+        if (trainer_step(t, &report, err))
+            return -1;
+        if (is_first(r) && run_log_step(&r->log, &report, err))
+            return -1;
+        if (s->tell)
+            s->tell(s->user, &report, 0.0);
+        int ends = t->step == t->settings.steps;
+        if (s->dev && (t->step % s->validate_every == 0 || ends)) {
+            if (validate(r, err))
+                return -1;
+            run_log_plateau(&r->log, t);
+            if (s->patience > 0 && run_log_waited(&r->log) >= s->patience)
+                ends = 1;
+        }
+        if ((t->step % s->save_every == 0 || ends) && save(r, err))
+            return -1;
+        if (ends)
+            break;
+    }
+    return finish(r, err) ? -1 : RUN_DONE;
+}
+
+int run_training(struct trainer *t, const struct run_settings *s, struct error *err)
+{
+    struct run r = {.trainer = t, .s = s, .began = clock_monotonic()};
+    int end = begin(&r, err) ? -1 : loop(&r, err);
+
+    run_log_close(&r.log);
+    return end;
+}

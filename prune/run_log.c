@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: MIT
+#include "prune/run_log.h"
+
+#include <cjson/cJSON.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+int run_log_note(struct run_log *l, long step, double der, struct error *err)
+{
+    if (l->n == l->room) {
+        int room = l->room ? 2 * l->room : 64;
+        struct run_validation *list = realloc(l->list, (size_t)room * sizeof(*list));
+        if (!list)
+            return fail(err, "out of memory");
+        l->list = list;
+        l->room = room;
+    }
+    l->list[l->n++] = (struct run_validation){step, der};
+    return 0;
+}
+
+static double number(const cJSON *o, const char *key)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(o, key);
+
+    return cJSON_IsNumber(item) ? item->valuedouble : -1.0;
+}
+
+/* Takes one line of an earlier session; 0: it is to be dropped, with all after. */
+static int take_line(struct run_log *l, const char *line, long step, struct error *err)
+{
+    cJSON *o = cJSON_Parse(line);
+    const cJSON *type = cJSON_GetObjectItemCaseSensitive(o, "type");
+    double at = number(o, "step"), der = number(o, "der");
+    int keep = at >= 0.0 && at <= (double)step;
+
+    if (keep && cJSON_IsString(type) && !strcmp(type->valuestring, "validation") &&
+        !cJSON_GetObjectItemCaseSensitive(o, "block") && run_log_note(l, (long)at, der, err))
+        keep = -1;
+    cJSON_Delete(o);
+    return keep;
+}
+
+int run_log_open(struct run_log *l, const char *path, long step, int writes, struct error *err)
+{
+    char *line = NULL;
+    size_t room = 0;
+    int status = 0;
+
+    *l = (struct run_log){0};
+    FILE *f = fopen(path, writes ? "a+" : "r");
+    if (!f && (writes || errno != ENOENT))
+        return fail(err, "%s: %s", path, strerror(errno));
+    if (f) {
+        off_t end = 0;
+        rewind(f);
+        while (status == 0 && getline(&line, &room, f) > 0) {
+            int keep = take_line(l, line, step, err);
+            if (keep <= 0) {
+                status = keep < 0 ? -1 : 1;
+                break;
+            }
+            end = ftello(f);
+        }
+        free(line);
+        if (writes && status >= 0 && ftruncate(fileno(f), end))
+            status = fail(err, "%s: %s", path, strerror(errno));
+        if (writes && status >= 0)
+            fseeko(f, 0, SEEK_END);
+    }
+    if (!writes && f) {
+        fclose(f);
+        f = NULL;
+    }
+    l->file = f;
+    return status < 0 ? -1 : 0;
+}
+
+int run_log_flush(struct run_log *l, struct error *err)
+{
+    if (l->file && (fflush(l->file) || ferror(l->file)))
+        return fail(err, "the run's log: %s", strerror(errno));
+    return 0;
+}
+
+void run_log_close(struct run_log *l)
+{
+    if (l->file)
+        fclose(l->file);
+    free(l->list);
+    *l = (struct run_log){0};
+}
+
+static int wrote(struct run_log *l, int n, struct error *err)
+{
+    return n < 0 ? fail(err, "the run's log: %s", strerror(errno)) : run_log_flush(l, err);
+}
+
+int run_log_step(struct run_log *l, const struct step_report *r, struct error *err)
+{
+    int n = fprintf(l->file,
+                    "{\"type\":\"step\",\"step\":%ld,\"clip\":%llu,\"loss\":%.6g,"
+                    "\"affinity\":%.6g,\"der\":%.4g,\"missed\":%.4g,\"false_alarm\":%.4g,"
+                    "\"confusion\":%.4g,\"lr\":%.6g,\"norm\":%.6g,\"clip_norm\":%.6g,"
+                    "\"block\":%d,\"left\":%d,\"seconds\":%.4g,\"audio_seconds\":%.6g,"
+                    "\"gemm_share\":%.4g}\n",
+                    r->step, (unsigned long long)r->first_clip, r->loss, r->affinity, r->der,
+                    r->missed, r->false_alarm, r->confusion, r->lr, r->norm, r->clip,
+                    r->block_frames, r->left_frames, r->seconds, r->audio_seconds, r->gemm_share);
+    return wrote(l, n, err);
+}
+
+int run_log_validation(struct run_log *l, long step, int block, const double parts[3],
+                       struct error *err)
+{
+    int n = fprintf(l->file,
+                    "{\"type\":\"validation\",\"step\":%ld,\"block\":%d,\"der\":%.4f,"
+                    "\"missed\":%.4f,\"false_alarm\":%.4f,\"confusion\":%.4f}\n",
+                    step, block, parts[0] + parts[1] + parts[2], parts[0], parts[1], parts[2]);
+    return wrote(l, n, err);
+}
+
+int run_log_mean(struct run_log *l, long step, double der, struct error *err)
+{
+    int n = fprintf(l->file, "{\"type\":\"validation\",\"step\":%ld,\"der\":%.4f}\n", step, der);
+
+    return wrote(l, n, err) || run_log_note(l, step, der, err) ? -1 : 0;
+}
+
+int run_log_best(const struct run_log *l, long *steps, int n)
+{
+    double der[RUN_MAX_BEST];
+    int count = 0;
+
+    n = n < RUN_MAX_BEST ? n : RUN_MAX_BEST;
+    for (int i = 0; i < l->n; i++) {
+        int at = count;
+        while (at > 0 && der[at - 1] > l->list[i].der)
+            at--;
+        if (at == n)
+            continue;
+        count = count < n ? count + 1 : n;
+        for (int k = count - 1; k > at; k--) {
+            der[k] = der[k - 1];
+            steps[k] = steps[k - 1];
+        }
+        der[at] = l->list[i].der;
+        steps[at] = l->list[i].step;
+    }
+    return count;
+}
+
+long run_log_dropped(const struct run_log *l, int n)
+{
+    struct run_log before = *l;
+    long old[RUN_MAX_BEST], now[RUN_MAX_BEST], newest = l->list[l->n - 1].step;
+    int n_now, n_old, is_in = 0;
+
+    before.n--;
+    n_old = run_log_best(&before, old, n);
+    n_now = run_log_best(l, now, n);
+    for (int i = 0; i < n_now; i++)
+        is_in = is_in || now[i] == newest;
+    if (!is_in)
+        return newest;
+    return n_old == n_now ? old[n_old - 1] : 0;
+}
+
+int run_log_waited(const struct run_log *l)
+{
+    int best = 0;
+
+    for (int i = 1; i < l->n; i++)
+        best = l->list[i].der < l->list[best].der ? i : best;
+    return l->n ? l->n - 1 - best : 0;
+}
+
+void run_log_plateau(const struct run_log *l, struct trainer *t)
+{
+    int waited = run_log_waited(l);
+
+    if (t->settings.schedule == SCHEDULE_PLATEAU && waited > 0 && waited % 2 == 0)
+        t->plateau_factor *= 0.5;
+}

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: MIT
+/* trainer_save.c - a run's state as one safetensors file: the weights under
+ * their names, train.m.NAME, train.v.NAME and train.ema.NAME beside them, and
+ * train.state, numbers in double precision. */
+#include "prune/trainer.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* train.state: */
+enum state {
+    STATE_VERSION,
+    STATE_STEP,
+    STATE_NEXT_CLIP,
+    STATE_SEED_LOW,
+    STATE_SEED_HIGH,
+    STATE_PLATEAU,
+    STATE_HISTORY,
+    N_STATE
+};
+
+enum { VERSION = 1, MAX_NAME = 200 };
+
+struct writing {
+    struct tensor *tensors;
+    char (*names)[MAX_NAME];
+    int n;
+};
+
+static void add(struct writing *w, const char *prefix, const struct param *p, const float *data)
+{
+    struct tensor *t = &w->tensors[w->n];
+
+    snprintf(w->names[w->n], MAX_NAME, "%s%s", prefix, p->name);
+    *t = (struct tensor){.name = w->names[w->n], .dtype = DTYPE_F32, .n_axes = p->n_axes,
+                         .data = data};
+    for (int i = 0; i < p->n_axes; i++)
+        t->size[i] = p->size[i];
+    w->n++;
+}
+
+static int writing_open(struct writing *w, int n, struct error *err)
+{
+    *w = (struct writing){.tensors = calloc((size_t)n, sizeof(*w->tensors)),
+                          .names = calloc((size_t)n, MAX_NAME)};
+    return w->tensors && w->names ? 0 : fail(err, "out of memory");
+}
+
+static void writing_close(struct writing *w)
+{
+    free(w->tensors);
+    free(w->names);
+}
+
+int trainer_save(const struct trainer *t, const char *path, struct error *err)
+{
+    double state[N_STATE] = {
+        [STATE_VERSION] = VERSION,
+        [STATE_STEP] = (double)t->step,
+        [STATE_NEXT_CLIP] = (double)t->next_clip,
+        [STATE_SEED_LOW] = (double)(t->settings.seed & 0xffffffffu),
+        [STATE_SEED_HIGH] = (double)(t->settings.seed >> 32),
+        [STATE_PLATEAU] = t->plateau_factor,
+        [STATE_HISTORY] = t->n_history,
+    };
+    struct writing w;
+    int status = writing_open(&w, 4 * t->n_params + 2, err);
+
+    for (int i = 0; status == 0 && i < t->n_params; i++) {
+        const struct param *p = &t->list[i];
+        add(&w, "", p, param_values(&t->model.params, p));
+        if (t->settings.ema > 0.0)
+            add(&w, "train.ema.", p, param_values(&t->ema, p));
+        if (p->kind != PARAM_WEIGHT)
+            continue;
+        add(&w, "train.m.", p, param_values(&t->m, p));
+        add(&w, "train.v.", p, param_values(&t->v, p));
+    }
+    if (status == 0) {
+        w.tensors[w.n++] = (struct tensor){"train.state", DTYPE_F64, 1, {N_STATE}, state};
+        w.tensors[w.n++] =
+            (struct tensor){"train.history", DTYPE_F64, 1, {TRAINER_HISTORY}, t->history};
+        status = checkpoint_write(path, w.tensors, w.n, t->config, "a training run's state", err);
+    }
+    writing_close(&w);
+    return status;
+}
+
+int trainer_write_model(const struct trainer *t, const char *path, const char *provenance,
+                        struct error *err)
+{
+    const struct model_params *from = t->settings.ema > 0.0 ? &t->ema : &t->model.params;
+    struct writing w;
+    int status = writing_open(&w, t->n_params, err);
+
+    for (int i = 0; status == 0 && i < t->n_params; i++)
+        add(&w, "", &t->list[i], param_values(from, &t->list[i]));
+    if (status == 0)
+        status = checkpoint_write(path, w.tensors, w.n, t->config, provenance, err);
+    writing_close(&w);
+    return status;
+}
+
+/* Copies the tensor prefix + p's name, which must be there and of p's size. */
+static int take(float *to, const struct checkpoint *c, const char *prefix, const struct param *p,
+                struct error *err)
+{
+    char name[MAX_NAME];
+    const struct tensor *t;
+
+    snprintf(name, sizeof(name), "%s%s", prefix, p->name);
+    t = checkpoint_find(c, name);
+    if (!t || t->dtype != DTYPE_F32 || tensor_count(t) != param_count(p))
+        return fail(err, "no tensor %s of %zu numbers: not a run of this model", name,
+                    param_count(p));
+    memcpy(to, t->data, param_count(p) * sizeof(float));
+    return 0;
+}
+
+/* mean [p] = ((a + b) + c) / n, as upstream adds. */
+static int average_one(float *mean, float *one, const struct checkpoint *files, int n,
+                       const struct param *p, struct error *err)
+{
+    size_t count = param_count(p);
+
+    for (int k = 0; k < n; k++) {
+        if (take(k ? one : mean, &files[k], "", p, err))
+            return -1;
+        for (size_t i = 0; k && i < count; i++)
+            mean[i] += one[i];
+    }
+    for (size_t i = 0; i < count; i++)
+        mean[i] /= (float)n;
+    return 0;
+}
+
+int trainer_average(const struct trainer *t, const char *const *paths, int n, const char *output,
+                    const char *provenance, struct error *err)
+{
+    struct checkpoint *files = calloc((size_t)n, sizeof(*files));
+    struct model_params mean, one;
+    struct arena arena = {0};
+    struct writing w = {0};
+    int status = files ? writing_open(&w, t->n_params, err) : fail(err, "out of memory");
+
+    for (int k = 0; status == 0 && k < n; k++)
+        status = checkpoint_open(&files[k], paths[k], err);
+    for (int pass = 0; status == 0 && pass < 2; pass++) {
+        params_place(&mean, t->list, t->n_params, &arena);
+        params_place(&one, t->list, t->n_params, &arena);
+        if (pass == 0)
+            status = arena_commit(&arena, err);
+    }
+    for (int i = 0; status == 0 && i < t->n_params; i++) {
+        const struct param *p = &t->list[i];
+        status = average_one(*param_slot(&mean, p), *param_slot(&one, p), files, n, p, err);
+        add(&w, "", p, param_values(&mean, p));
+    }
+    if (status == 0)
+        status = checkpoint_write(output, w.tensors, w.n, t->config, provenance, err);
+    for (int k = 0; files && k < n; k++)
+        checkpoint_close(&files[k]);
+    free(files);
+    arena_release(&arena);
+    writing_close(&w);
+    return status;
+}
+
+static int take_tensors(struct trainer *t, const struct checkpoint *c, struct error *err)
+{
+    for (int i = 0; i < t->n_params; i++) {
+        const struct param *p = &t->list[i];
+        if (take(*param_slot(&t->model.params, p), c, "", p, err))
+            return -1;
+        if (t->settings.ema > 0.0 && take(*param_slot(&t->ema, p), c, "train.ema.", p, err))
+            return -1;
+        if (p->kind == PARAM_WEIGHT && (take(*param_slot(&t->m, p), c, "train.m.", p, err) ||
+                                        take(*param_slot(&t->v, p), c, "train.v.", p, err)))
+            return -1;
+    }
+    return 0;
+}
+
+static int take_state(struct trainer *t, const struct checkpoint *c, struct error *err)
+{
+    const struct tensor *state = checkpoint_find(c, "train.state");
+    const struct tensor *history = checkpoint_find(c, "train.history");
+    const double *x = state ? state->data : NULL;
+
+    if (!x || state->dtype != DTYPE_F64 || tensor_count(state) != N_STATE || !history ||
+        history->dtype != DTYPE_F64 || tensor_count(history) != TRAINER_HISTORY ||
+        x[STATE_VERSION] != VERSION)
+        return fail(err, "no state of a training run");
+    if (!(x[STATE_STEP] >= 0.0 && x[STATE_STEP] < 1e15) ||
+        !(x[STATE_NEXT_CLIP] >= 0.0 && x[STATE_NEXT_CLIP] < 1e15) ||
+        !(x[STATE_HISTORY] >= 0.0 && x[STATE_HISTORY] < 1e9) ||
+        !(x[STATE_PLATEAU] > 0.0 && x[STATE_PLATEAU] <= 1.0))
+        return fail(err, "the state of the run makes no sense");
+    if (x[STATE_SEED_LOW] != (double)(t->settings.seed & 0xffffffffu) ||
+        x[STATE_SEED_HIGH] != (double)(t->settings.seed >> 32))
+        return fail(err, "the run had another seed: give it, or begin anew in another folder");
+    t->step = (long)x[STATE_STEP];
+    t->next_clip = (uint64_t)x[STATE_NEXT_CLIP];
+    t->n_history = (int)x[STATE_HISTORY];
+    t->plateau_factor = x[STATE_PLATEAU];
+    memcpy(t->history, history->data, sizeof(t->history));
+    return 0;
+}
+
+int trainer_resume(struct trainer *t, const char *path, struct error *err)
+{
+    struct checkpoint c;
+    struct error why;
+    int status;
+
+    if (checkpoint_open(&c, path, err))
+        return -1;
+    status = take_tensors(t, &c, &why) || take_state(t, &c, &why) ? -1 : 0;
+    checkpoint_close(&c);
+    if (status)
+        return fail(err, "%s: %s", path, why.text);
+    model_derive(&t->model);
+    return 0;
+}

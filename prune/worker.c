@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: MIT
+#include "prune/worker.h"
+
+#include "model/op.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int most_blocks(const struct trainer *t)
+{
+    int most = 1;
+
+    for (int i = 0; i < t->settings.n_blocks; i++) {
+        int frames = t->settings.block_frames[i];
+        int n = frames > 0 ? (t->n_frames + frames - 1) / frames : 1;
+        most = n > most ? n : most;
+    }
+    return most;
+}
+
+int worker_open(struct worker *w, struct trainer *t, int index, struct error *err)
+{
+    const struct model_config *c = &t->model.config;
+    int n = t->n_workers, E = c->readout.embedding;
+    int64_t samples = t->source->n_samples;
+
+    *w = (struct worker){.member = {&t->team, index}};
+    w->first = (int)((long)t->settings.batch * index / n);
+    w->n_clips = (int)((long)t->settings.batch * (index + 1) / n) - w->first;
+    size_t rows = (size_t)w->n_clips * (size_t)t->n_frames;
+
+    objective_init(&w->objective, &c->readout);
+    w->objective.exact = t->settings.exact;
+    w->objective.affinity = (float)t->settings.affinity;
+    /* The state and acts take the model's reach: this worker's rows. */
+    struct model view = t->model;
+    view.reach.n_rows = (int)rows;
+    view.reach.n_blocks = w->n_clips * most_blocks(t);
+    w->clips = calloc((size_t)w->n_clips, sizeof(*w->clips));
+    w->blocks = calloc((size_t)view.reach.n_blocks, sizeof(*w->blocks));
+    w->samples = calloc((size_t)w->n_clips * (size_t)samples, sizeof(float));
+    w->score_slopes = calloc(rows * (size_t)c->readout.n_classes, sizeof(float));
+    w->sum_slopes = calloc(rows * (size_t)c->wavlm.embed, sizeof(float));
+    w->vectors = calloc(rows * (size_t)E + 1, sizeof(float));
+    w->vector_slopes = calloc(rows * (size_t)E + 1, sizeof(float));
+    w->scratch = calloc(objective_scratch_floats(t->n_frames, E) + 1, sizeof(float));
+    if (!w->clips || !w->blocks || !w->samples || !w->score_slopes || !w->sum_slopes ||
+        !w->vectors || !w->vector_slopes || !w->scratch)
+        return fail(err, "out of memory for a batch of %d clips", t->settings.batch);
+    for (int i = 0; i < w->n_clips; i++) {
+        if (clip_init(&w->clips[i], samples, err))
+            return -1;
+    }
+    if (model_state_open(&w->state, &view, err) || model_acts_open(&w->acts, &view, err) ||
+        gradients_open(&w->gradients, &view, 0, err))
+        return -1;
+    return 0;
+}
+
+void worker_close(struct worker *w)
+{
+    for (int i = 0; w->clips && i < w->n_clips; i++)
+        clip_release(&w->clips[i]);
+    free(w->clips);
+    free(w->blocks);
+    free(w->samples);
+    free(w->score_slopes);
+    free(w->sum_slopes);
+    free(w->vectors);
+    free(w->vector_slopes);
+    free(w->scratch);
+    gradients_close(&w->gradients);
+    model_acts_close(&w->acts);
+    model_state_close(&w->state);
+    *w = (struct worker){0};
+}
+
+/* The first failure of a step is kept; all members see it after a barrier. */
+static void report_failure(struct trainer *t, const struct error *err)
+{
+    pthread_mutex_lock(&t->team.lock);
+    if (!t->stop)
+        t->error = *err;
+    t->stop = 1;
+    pthread_mutex_unlock(&t->team.lock);
+}
+
+static int fetch(struct worker *w, const struct clip_source *source, uint64_t first, int n,
+                 struct error *err)
+{
+    for (int i = 0; i < n; i++) {
+        struct clip *clip = &w->clips[i];
+        if (source->get(clip, source, first + (uint64_t)i, err))
+            return -1;
+        memcpy(w->samples + (size_t)i * (size_t)clip->n_samples, clip->samples,
+               (size_t)clip->n_samples * sizeof(float));
+    }
+    return 0;
+}
+
+static int plan(struct worker *w, int n_clips, int n_frames, int64_t n_samples, int block_frames)
+{
+    int n = 0, row = 0;
+
+    for (int i = 0; i < n_clips; i++) {
+        struct position at = {0};
+        struct block b;
+        while (block_next(&b, &at, n_samples - at.samples, 1,
+                          block_frames > 0 ? block_frames : n_frames + 1, 0)) {
+            b.row = row;
+            row += block_rows(&b);
+            w->blocks[n++] = b;
+            position_advance(&at, &b);
+        }
+    }
+    return n;
+}
+
+static void forward(struct worker *w, const struct trainer *t, int n_blocks, int left)
+{
+    model_state_set_left(&w->state, &t->model, left > 0 ? left : t->model.reach.left_frames);
+    struct model view = t->model;
+    view.reach.n_blocks = n_blocks;
+    model_forward(&w->acts, &w->state, &view, w->samples, w->blocks, n_blocks);
+}
+
+/* Slopes by the scores and by the sum of representations. */
+static void judge(struct worker *w, struct trainer *t, float weight)
+{
+    const struct model *m = &t->model;
+    const struct readout_config *r = &m->config.readout;
+    int T = t->n_frames, C = m->config.wavlm.embed, E = r->embedding, rows = w->n_clips * T;
+    int has_vectors = w->objective.affinity > 0.0f && E > 0;
+    struct linear_params *d = &w->gradients.params.embedding;
+
+    if (has_vectors)
+        linear_forward(w->vectors, w->acts.readout.sum, m->params.embedding.weight,
+                       m->params.embedding.bias, rows, C, E);
+    for (int i = 0; i < w->n_clips; i++) {
+        size_t row = (size_t)i * (size_t)T;
+        objective_scores(&w->objective, &w->sums,
+                         w->score_slopes + row * (size_t)r->n_classes,
+                         w->acts.readout.scores + row * (size_t)r->n_classes, &w->clips[i],
+                         weight);
+        if (has_vectors)
+            objective_affinity(&w->objective, &w->sums, w->vector_slopes + row * (size_t)E,
+                               w->vectors + row * (size_t)E, &w->clips[i], E,
+                               weight * w->objective.affinity, w->scratch);
+    }
+    if (has_vectors)
+        linear_backward(w->sum_slopes, 0.0f, d->weight, d->bias, w->vector_slopes,
+                        w->acts.readout.sum, m->params.embedding.weight, rows, C, E);
+}
+
+/* Where the clips of a bad step came from. */
+static void blame(struct trainer *t, struct worker *w, double loss)
+{
+    struct error err;
+
+    fail(&err, "step %ld: the loss is %g; clips %s ... %s", t->step + 1, loss,
+         w->clips[0].origin, w->clips[w->n_clips - 1].origin);
+    report_failure(t, &err);
+}
+
+void worker_train(void *user, int member)
+{
+    struct trainer *t = user;
+    struct worker *w = &t->workers[member];
+    const struct trainer_settings *s = &t->settings;
+    int last = t->micro == s->accumulate - 1, size = t->ranks ? t->ranks->size : 1;
+    int rank = t->ranks ? t->ranks->rank : 0;
+    double flops = op_flops();
+    struct error err;
+
+    w->training = (struct training){
+        .seed = s->seed ^ ((uint64_t)(t->step * s->accumulate + t->micro) << 20) ^
+                ((uint64_t)rank << 10) ^ (uint64_t)member,
+        .dropout = 1,
+        .layer_drop = (float)s->layer_drop,
+        .batch_statistics = !s->frozen_batch_norm,
+        .sum = team_sum,
+        .user = &w->member,
+    };
+    w->acts.training = &w->training;
+    w->gradients.done = last ? reduce_done : NULL;
+    w->gradients.user = &t->reduce;
+    if (t->micro == 0) {
+        gradients_clear(&w->gradients);
+        w->sums = (struct objective_sums){0};
+    }
+    uint64_t first = t->next_clip + (uint64_t)t->micro * (uint64_t)(s->batch * size) +
+                     (uint64_t)(rank * s->batch + w->first);
+    if (fetch(w, t->source, first, w->n_clips, &err))
+        report_failure(t, &err);
+    team_barrier(&t->team);
+    if (t->stop)
+        return;
+    int n_blocks = plan(w, w->n_clips, t->n_frames, t->source->n_samples, t->block_frames);
+    forward(w, t, n_blocks, t->left_frames);
+    judge(w, t, 1.0f / (float)(s->batch * size * s->accumulate));
+    if (!isfinite(w->sums.loss) || !isfinite(w->sums.affinity))
+        blame(t, w, w->sums.loss / w->sums.frames);
+    team_barrier(&t->team);
+    if (t->stop)
+        return;
+    struct loss_slopes slopes = {
+        .scores = w->score_slopes,
+        .sum = w->objective.affinity > 0.0f && t->model.config.readout.embedding ? w->sum_slopes
+                                                                               : NULL,
+    };
+    walk_backward(&w->gradients, &w->acts, &w->state, &t->model, &slopes,
+                  t->left_frames > 0 ? t->left_frames : t->model.reach.left_frames, w->blocks,
+                  n_blocks);
+    w->flops += op_flops() - flops;
+}
+
+void worker_validate(void *user, int member)
+{
+    struct validation *v = user;
+    struct trainer *t = v->trainer;
+    struct worker *w = &t->workers[member];
+    int size = t->ranks ? t->ranks->size : 1, rank = t->ranks ? t->ranks->rank : 0;
+    int stride = size * t->n_workers, place = rank * t->n_workers + member;
+    struct error err;
+
+    w->sums = (struct objective_sums){0};
+    w->acts.training = NULL;
+    for (int i = place; i < v->n_clips; i += stride) {
+        if (fetch(w, v->source, v->first + (uint64_t)i, 1, &err)) {
+            report_failure(t, &err);
+            return;
+        }
+        int n_blocks = plan(w, 1, t->n_frames, v->source->n_samples, v->block_frames);
+        forward(w, t, n_blocks, v->left_frames);
+        objective_scores(&w->objective, &w->sums, w->score_slopes, w->acts.readout.scores,
+                         &w->clips[0], 1.0f);
+    }
+}

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: MIT
+/* worker.h - one thread's share of a training batch. */
+#ifndef WORKER_H
+#define WORKER_H
+
+#include "prune/trainer.h"
+
+struct worker {
+    struct member member;
+    struct model_state state;
+    struct model_acts acts;
+    struct gradients gradients;
+    struct training training;
+    struct objective objective;
+    struct objective_sums sums;
+    struct clip *clips; // [n_clips]
+    int first, n_clips; // of a batch's clips
+    struct block *blocks;
+    float *samples;       // of all its clips, one after another
+    float *score_slopes;  // [rows,CLASSES]
+    float *sum_slopes;    // [rows,C]
+    float *vectors, *vector_slopes; // [rows,E]
+    float *scratch;       // of the affinity loss
+    double flops;
+};
+
+int worker_open(struct worker *w, struct trainer *t, int index, struct error *err);
+void worker_close(struct worker *w);
+
+/* For team_run: a trainer's step; user is the trainer. */
+void worker_train(void *trainer, int member);
+
+/* For team_run: scores clips. */
+struct validation {
+    struct trainer *trainer;
+    const struct clip_source *source;
+    uint64_t first;
+    int n_clips, block_frames, left_frames;
+};
+
+void worker_validate(void *validation, int member);
+
+#endif
