@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define ENOUGH 6.0 // s of speech
+
 /* In steps of 10 ms. */
 enum {
     LEAST = 15,     // no stretch is planned shorter than this
@@ -36,6 +38,17 @@ static int add_stretch(struct simulate_space *m, struct stretch s, struct error 
     return 0;
 }
 
+/* A speaker of the bank; one of whom there is little, who would soon repeat
+ * himself, is drawn less often. */
+static int draw_person(const struct speech_bank *b, struct random *rng)
+{
+    int who = draw_below(rng, b->n_speakers);
+
+    for (int i = 0; i < 3 && b->speakers[who].seconds < ENOUGH; i++)
+        who = draw_chance(rng, 0.5f) ? draw_below(rng, b->n_speakers) : who;
+    return who;
+}
+
 /* Distinct speakers of the bank, each at one of the speeds. */
 static void draw_voices(struct simulate_space *m, const struct simulation *s, struct random *rng)
 {
@@ -43,7 +56,7 @@ static void draw_voices(struct simulate_space *m, const struct simulation *s, st
         struct meeting_speaker *p = &m->speakers[i];
         int who, taken;
         do {
-            who = draw_below(rng, s->speech->n_speakers);
+            who = draw_person(s->speech, rng);
             taken = 0;
             for (int k = 0; k < i; k++)
                 taken |= m->speakers[k].voice / VOICE_SPEEDS == who;

@@ -138,7 +138,7 @@ static struct plan_turn next_turn(struct chain *c, const struct plan_turn *last)
     for (int i = 0; i < TRIES && (i == 0 || length < 0.1 - gap); i++)
         length = draw_quantile(&m->turn, c->rng) * c->length;
     length = length < LEAST_TURN ? LEAST_TURN : length;
-    start = last->end + gap;
+    start = last->end + gap > 0.0 ? last->end + gap : 0.0;
     if (start < last->start + 0.1)
         start = last->start + 0.1;
     if (start + length < last->end + 0.1)

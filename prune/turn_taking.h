@@ -7,7 +7,7 @@
  * is negative, an overlap. The chain is first order but for one thing: who has
  * just been interrupted or answered tends to speak again (A B A). Every
  * distribution is a table of quantiles, read straight off the data, so that
- * nothing has to be a bell. MODEL.md shows the fit. Thread: any. */
+ * nothing has to be a bell. prune/simulation.md shows the fit. Thread: any. */
 #ifndef TURN_TAKING_H
 #define TURN_TAKING_H
 

@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: MIT
+/* Simulated clips and meetings: the same bits whoever asks, labels that agree
+ * with what is heard, voices, levels, and settings that make no sense. */
+#include "tests/check.h"
+#include "tests/synthetic.h"
+
+#include "prune/activity.h"
+#include "prune/simulate.h"
+
+#include <pthread.h>
+
+enum { SPEAKERS = 8 };
+
+static char folder[64];
+static struct speech_bank bank;
+
+static int open_bank(void **state)
+{
+    struct error err = {""};
+
+    synthetic_folder(folder);
+    synthetic_speakers(folder, SPEAKERS);
+    if (speech_bank_open(&bank, folder, 2, &err))
+        check_fail("%s", err.text);
+    return 0;
+}
+
+static int close_bank(void **state)
+{
+    speech_bank_close(&bank);
+    synthetic_remove(folder);
+    return 0;
+}
+
+static void begin(struct simulation *s, const struct simulate_settings *settings, double seconds,
+                  uint64_t seed)
+{
+    struct error err = {""};
+
+    if (simulation_open(s, &bank, NULL, NULL, settings, seconds, seed, &err))
+        check_fail("%s", err.text);
+}
+
+struct asked {
+    struct simulation *s;
+    struct clip clip[12];
+    int backwards;
+};
+
+static void *ask(void *arg)
+{
+    struct asked *a = arg;
+    struct error err;
+
+    for (int i = 0; i < 12; i++) {
+        int k = a->backwards ? 11 - i : i;
+        if (a->s->source.get(&a->clip[k], &a->s->source, (uint64_t)k, &err))
+            return arg;
+    }
+    return NULL;
+}
+
+/* Four threads in two orders at once, and a simulation opened anew. */
+static void test_same_bits(void **state)
+{
+    struct simulation s[2];
+    struct asked a[4];
+    pthread_t thread[4];
+    struct error err;
+
+    begin(&s[0], &simulate_defaults, 8.0, 3);
+    begin(&s[1], &simulate_defaults, 8.0, 3);
+    for (int i = 0; i < 4; i++) {
+        a[i].s = &s[i / 3];
+        a[i].backwards = i & 1;
+        for (int k = 0; k < 12; k++)
+            assert_int_equal(clip_init(&a[i].clip[k], s[0].source.n_samples, &err), 0);
+        assert_int_equal(pthread_create(&thread[i], NULL, ask, &a[i]), 0);
+    }
+    for (int i = 0; i < 4; i++) {
+        void *failed;
+        pthread_join(thread[i], &failed);
+        assert_null(failed);
+    }
+    for (int k = 0; k < 12; k++) {
+        struct clip *want = &a[0].clip[k];
+        for (int i = 1; i < 4; i++) {
+            assert_memory_equal(a[i].clip[k].samples, want->samples, 8 * 16000 * sizeof(float));
+            assert_memory_equal(a[i].clip[k].labels, want->labels,
+                                (size_t)want->n_frames * CLIP_MAX_SPEAKERS);
+            assert_memory_equal(a[i].clip[k].speaker, want->speaker, sizeof(want->speaker));
+        }
+        assert_true(k == 0 || memcmp(want->samples, want[-1].samples, 4000) != 0);
+    }
+    for (int i = 0; i < 4; i++) {
+        for (int k = 0; k < 12; k++)
+            clip_release(&a[i].clip[k]);
+    }
+    simulation_close(&s[0]);
+    s[1].source.close(&s[1].source);
+}
+
+/* Without rooms, noise and bridges it is loud where labels say so, two frames
+ * from their edges, and there is only dither 100 ms away from speech. */
+static void test_labels_against_energy(void **state)
+{
+    struct simulate_settings settings = simulate_defaults;
+    struct simulation s;
+    struct clip clip;
+    struct error err;
+    int frames = 0, wrong = 0, spoken = 0;
+
+    settings.bridge = 0.0f;
+    settings.p_close = 1.0f;
+    settings.level_sd = settings.turn_sd = settings.aside_db = 0.0f;
+    settings.channel = (struct channel_settings){.level_low = -20.0f, .level_high = -20.0f};
+    begin(&s, &settings, 20.0, check_seed());
+    assert_int_equal(clip_init(&clip, s.source.n_samples, &err), 0);
+    for (int i = 0; i < 25; i++) {
+        assert_int_equal(s.source.get(&clip, &s.source, (uint64_t)i, &err), 0);
+        for (int f = 5; f < clip.n_frames - 5; f++) {
+            int now = 0, near = 0, inside = 0;
+            double energy = 0.0;
+            for (int k = 0; k < clip.n_speakers; k++) {
+                int around = 0;
+                now |= clip.labels[f * CLIP_MAX_SPEAKERS + k];
+                for (int d = -5; d <= 5; d++) {
+                    near |= clip.labels[(f + d) * CLIP_MAX_SPEAKERS + k];
+                    around += d >= -2 && d <= 2 && clip.labels[(f + d) * CLIP_MAX_SPEAKERS + k];
+                }
+                inside |= around == 5;
+            }
+            for (int n = 320 * f + 120; n < 320 * f + 280; n++)
+                energy += (double)clip.samples[n] * clip.samples[n] / 160.0;
+            double db = 10.0 * log10(energy);
+            frames++;
+            spoken += now;
+            wrong += (inside && db < -45.0) || (!near && db > -65.0);
+        }
+    }
+    print_message("%d frames, %d with speech, %d wrong\n", frames, spoken, wrong);
+    assert_true(spoken > frames / 3 && spoken < frames);
+    assert_true(wrong < frames / 500);
+    clip_release(&clip);
+    simulation_close(&s);
+}
+
+/* Columns by talkativeness, voices of the bank, levels and dither in their bounds. */
+static void test_clips(void **state)
+{
+    struct simulate_settings settings = simulate_defaults;
+    struct simulation s;
+    struct clip clip;
+    struct error err;
+    int n_voices[5] = {0}, speed[VOICE_SPEEDS] = {0};
+
+    settings.p_nobody = 0.2f;
+    begin(&s, &settings, 8.0, check_seed());
+    assert_int_equal(s.source.n_known, VOICE_SPEEDS * SPEAKERS);
+    assert_int_equal(clip_init(&clip, s.source.n_samples, &err), 0);
+    for (int i = 0; i < 120; i++) {
+        int last = clip.n_frames;
+        double quietest = 1.0;
+        assert_int_equal(s.source.get(&clip, &s.source, (uint64_t)i, &err), 0);
+        assert_true(clip.n_speakers <= 4);
+        n_voices[clip.n_speakers]++;
+        for (int k = 0; k < CLIP_MAX_SPEAKERS; k++) {
+            int count = 0;
+            for (int f = 0; f < clip.n_frames; f++)
+                count += clip.labels[f * CLIP_MAX_SPEAKERS + k];
+            assert_true(count <= last && (k < clip.n_speakers) == (count > 0));
+            assert_true(k >= clip.n_speakers ? clip.speaker[k] == -1
+                                             : clip.speaker[k] < s.source.n_known);
+            for (int m = 0; m < k && k < clip.n_speakers; m++)
+                assert_true(clip.speaker[m] / VOICE_SPEEDS != clip.speaker[k] / VOICE_SPEEDS);
+            if (k < clip.n_speakers)
+                speed[clip.speaker[k] % VOICE_SPEEDS]++;
+            last = count;
+        }
+        for (int64_t at = 0; at < clip.n_samples; at += 800) {
+            double power = 0.0;
+            for (int n = 0; n < 800; n++) {
+                assert_true(isfinite(clip.samples[at + n]) && fabsf(clip.samples[at + n]) < 1.01f);
+                power += (double)clip.samples[at + n] * clip.samples[at + n] / 800.0;
+            }
+            quietest = power < quietest ? power : quietest;
+        }
+        assert_true(sqrt(quietest) > 0.4e-4); // nowhere digital silence
+    }
+    assert_true(n_voices[0] > 5 && n_voices[1] > 5 && n_voices[2] > 5);
+    assert_true(speed[0] > 10 && speed[1] > 10 && speed[2] > 10);
+    clip_release(&clip);
+    simulation_close(&s);
+}
+
+/* A sine, slower and faster, is a sine of the other pitch. */
+static void test_speeds(void **state)
+{
+    enum { N = 8000 };
+    static float x[N], y[N];
+    struct voice_filters f;
+
+    voice_filters_make(&f);
+    for (int i = 0; i < N; i++)
+        x[i] = (float)sin(6.283185307179586 * 1000.0 * i / 16000.0);
+    for (int speed = 0; speed < VOICE_SPEEDS; speed++) {
+        double ratio = speed == 0 ? 1.0 : speed == 1 ? 0.9 : 1.1, worst = 0.0;
+        voice_resample(y, N, x, N, speed, &f);
+        for (int i = 100; i < 7000; i++) {
+            double want = sin(6.283185307179586 * 1000.0 * ratio * i / 16000.0);
+            worst = fabs(y[i] - want) > worst ? fabs(y[i] - want) : worst;
+        }
+        if (worst > 3e-3)
+            check_fail("speed %d is off by %g", speed, worst);
+    }
+}
+
+static void test_meeting(void **state)
+{
+    struct simulate_settings settings = simulate_defaults;
+    struct simulated m, again;
+    struct simulation s;
+    struct error err;
+    char name[128];
+
+    settings.min_speakers = 3;
+    settings.p_nobody = 0.0f;
+    begin(&s, &settings, 8.0, 5);
+    assert_int_equal(simulation_meeting(&m, &s, 2, 300.0, &err), 0);
+    assert_int_equal(simulation_meeting(&again, &s, 2, 300.0, &err), 0);
+    assert_int_equal(m.n, 300 * 16000);
+    assert_memory_equal(m.samples, again.samples, (size_t)m.n * sizeof(float));
+    assert_int_equal(m.n_turns, again.n_turns);
+    assert_true(m.n_turns > 20 && m.n_speakers >= 2 && m.n_speakers <= 4);
+    for (int i = 0; i < m.n_turns; i++) {
+        const struct simulated_turn *t = &m.turns[i];
+        assert_true(t->start >= 0.0 && t->end > t->start && t->end <= 300.0);
+        assert_true(i == 0 || t->start >= t[-1].start);
+        for (int k = i + 1; k < m.n_turns; k++) // pauses shorter than the bridge are gone
+            assert_true(m.turns[k].voice != t->voice ||
+                        m.turns[k].start - t->end >= settings.bridge - 0.011);
+    }
+    simulation_voice_name(name, &s, 4);
+    assert_string_equal(name, "1-s01@0.9");
+    simulated_release(&m);
+    simulated_release(&again);
+    assert_int_equal(simulation_meeting(&m, &s, 2, 0.5, &err), -1);
+    simulation_close(&s);
+}
+
+static void test_bad_settings(void **state)
+{
+    static const struct {
+        int min, max;
+        float rt60, overlap;
+        const char *words;
+    } bad[] = {
+        {0, 4, 0.5f, 1.0f, "0 to 4 speakers"},
+        {3, 2, 0.5f, 1.0f, "3 to 2 speakers"},
+        {1, 100, 0.5f, 1.0f, "should be 1 to 64"},
+        {1, SPEAKERS + 1, 0.5f, 1.0f, "the speech is of 8"},
+        {1, 4, 3.0f, 1.0f, "reverberation"},
+        {1, 4, 0.5f, -1.0f, "overlap times -1"},
+        {1, 4, 0.5f, NAN, "overlap times"},
+    };
+
+    for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+        struct simulate_settings x = simulate_defaults;
+        struct simulation s;
+        struct error err = {""};
+        x.min_speakers = bad[i].min;
+        x.max_speakers = bad[i].max;
+        x.rt60_high = bad[i].rt60;
+        x.turns.overlap = bad[i].overlap;
+        assert_int_equal(simulation_open(&s, &bank, NULL, NULL, &x, 8.0, 1, &err), -1);
+        if (!strstr(err.text, bad[i].words))
+            check_fail("says \"%s\" without \"%s\"", err.text, bad[i].words);
+        simulation_close(&s); // nothing
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_same_bits), cmocka_unit_test(test_labels_against_energy),
+        cmocka_unit_test(test_clips), cmocka_unit_test(test_speeds),
+        cmocka_unit_test(test_meeting), cmocka_unit_test(test_bad_settings),
+    };
+
+    return cmocka_run_group_tests(tests, open_bank, close_bank);
+}
