@@ -2,6 +2,7 @@
 /* cmd_plot.c - `plot`: one or two files of turns as a picture. */
 #include "cli/command.h"
 #include "cli/options.h"
+#include "cli/plot_log.h"
 #include "stream/plot.h"
 
 #include <stdio.h>
@@ -11,10 +12,12 @@ static const struct usage usage = {
     "IN [IN]",
     "Draws who speaks when as an SVG timeline. With two files the first is the reference,\n"
     "above; the second is below, in the colours of those it was mapped to, and between them is\n"
-    "where they differ. IN is RTTM, Audacity labels (.txt), WebVTT (.vtt) or TextGrid.\n\n"
+    "where they differ. IN is RTTM, Audacity labels (.txt), WebVTT (.vtt) or TextGrid.\n"
+    "Of a training run's log it draws loss, DER, learning rate and speed over the steps.\n\n"
     "  antiphon plot evening.rttm -o evening.svg\n"
     "  antiphon plot reference.rttm antiphon.rttm -o errors.svg\n"
-    "  antiphon plot all.rttm sys.rttm --recording EN2002a --from 600 --to 720 -o a.svg",
+    "  antiphon plot all.rttm sys.rttm --recording EN2002a --from 600 --to 720 -o a.svg\n"
+    "  antiphon plot model.safetensors.run/log.jsonl -o run.svg",
 };
 
 struct arguments {
@@ -88,6 +91,11 @@ static int plot(struct arguments *a, const char *const *paths, int n, struct err
     const char *name = NULL;
     int status = 0;
 
+    if (n == 1 && plot_log_is(paths[0])) {
+        status = plot_log(a->output, paths[0], err);
+        plot_forget_fonts();
+        return status ? STATUS_FAILED : STATUS_DONE;
+    }
     for (int i = 0; status == 0 && i < n; i++) {
         status = turns_read(&sides[i], paths[i], err);
         a->plot.names[i] = base_name(paths[i]);

@@ -15,7 +15,7 @@ const struct command commands[] = {
     {"devices", "list the capture devices", cmd_devices},
     {"Results", NULL, NULL},
     {"score", "compare turns with a reference: DER and JER", cmd_score},
-    {"plot", "draw turns, or two versions of them, as an SVG timeline", cmd_plot},
+    {"plot", "draw turns, or a training run, as an SVG", cmd_plot},
     {"Models", NULL, NULL},
     {"info", "architecture, parameters and cost of a model", cmd_info},
     {"convert", "turn an upstream checkpoint into an antiphon model", cmd_convert},

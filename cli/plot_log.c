@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: MIT
+#include "cli/plot_log.h"
+
+#include "stream/plot_curves.h"
+
+#include <cjson/cJSON.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Numbers of one kind, step by step. */
+struct series {
+    char name[48];
+    double *x, *y;
+    size_t n, room;
+};
+
+enum { STEP_KEYS = 8, MAX_DEV = 10 };
+
+static const char *const step_keys[STEP_KEYS] = {"loss", "der", "missed", "false_alarm",
+                                                 "confusion", "lr", "norm", "rate"};
+
+struct log {
+    struct series step[STEP_KEYS];
+    struct series dev[MAX_DEV]; // by block length
+    int n_dev;
+};
+
+static int series_add(struct series *s, double x, double y, struct error *err)
+{
+    if (s->n == s->room) {
+        size_t room = s->room ? 2 * s->room : 256;
+        double *more_x = realloc(s->x, room * sizeof(double));
+        s->x = more_x ? more_x : s->x;
+        double *more_y = realloc(s->y, room * sizeof(double));
+        s->y = more_y ? more_y : s->y;
+        if (!more_x || !more_y)
+            return fail(err, "out of memory");
+        s->room = room;
+    }
+    s->x[s->n] = x;
+    s->y[s->n++] = y;
+    return 0;
+}
+
+static void log_release(struct log *l)
+{
+    for (int i = 0; i < STEP_KEYS; i++) {
+        free(l->step[i].x);
+        free(l->step[i].y);
+    }
+    for (int i = 0; i < MAX_DEV; i++) {
+        free(l->dev[i].x);
+        free(l->dev[i].y);
+    }
+}
+
+static int number(double *x, const cJSON *o, const char *key)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(o, key);
+
+    *x = cJSON_IsNumber(item) ? item->valuedouble : 0.0;
+    return cJSON_IsNumber(item);
+}
+
+static int take_step(struct log *l, const cJSON *o, double step, struct error *err)
+{
+    double seconds, audio;
+
+    for (int i = 0; i < STEP_KEYS; i++) {
+        struct series *s = &l->step[i];
+        double y;
+        if (!number(&y, o, step_keys[i]) && strcmp(step_keys[i], "rate"))
+            continue;
+        if (!strcmp(step_keys[i], "rate")) {
+            if (!number(&seconds, o, "seconds") || !number(&audio, o, "audio_seconds") ||
+                seconds <= 0.0)
+                continue;
+            y = audio / seconds;
+        } else if (s->n) { // a step is one small batch: what one wants to see is its drift
+            y = s->y[s->n - 1] + 0.02 * (y - s->y[s->n - 1]);
+        }
+        if (series_add(s, step, y, err))
+            return -1;
+    }
+    return 0;
+}
+
+static int take_validation(struct log *l, const cJSON *o, double step, struct error *err)
+{
+    double block, der;
+    char name[48];
+    int i = 0;
+
+    if (!number(&block, o, "block") || !number(&der, o, "der"))
+        return 0; // the mean
+    snprintf(name, sizeof(name), block > 0.0 ? "validation, %.0f ms" : "validation, whole",
+             20.0 * block);
+    while (i < l->n_dev && strcmp(l->dev[i].name, name))
+        i++;
+    if (i == MAX_DEV)
+        return 0;
+    if (i == l->n_dev)
+        snprintf(l->dev[l->n_dev++].name, sizeof(name), "%s", name);
+    return series_add(&l->dev[i], step, der, err);
+}
+
+static int take_line(struct log *l, const char *line, int number_of, struct error *err)
+{
+    cJSON *o = cJSON_Parse(line);
+    const cJSON *type = cJSON_GetObjectItemCaseSensitive(o, "type");
+    double step;
+    int status = 0;
+
+    if (!cJSON_IsString(type) || !number(&step, o, "step"))
+        status = fail(err, "line %d: not a line of a training log (an object with type and step)",
+                      number_of);
+    else if (!strcmp(type->valuestring, "step"))
+        status = take_step(l, o, step, err);
+    else if (!strcmp(type->valuestring, "validation"))
+        status = take_validation(l, o, step, err);
+    cJSON_Delete(o);
+    return status;
+}
+
+int plot_log_is(const char *path)
+{
+    char start[16] = "";
+    FILE *f = fopen(path, "r");
+
+    if (!f)
+        return 0;
+    size_t n = fread(start, 1, 8, f);
+    fclose(f);
+    return n > 0 && start[0] == '{';
+}
+
+static struct curve curve_of(const struct series *s, const char *name, int dots)
+{
+    return (struct curve){name, s->x, s->y, s->n, dots};
+}
+
+static int draw(const char *output, const char *path, const struct log *l, struct error *err)
+{
+    const struct series *s = l->step;
+    struct panel panels[5] = {
+        {.title = "loss", .curves = {curve_of(&s[0], "training", 0)}, .n_curves = 1},
+        {.title = "DER, %", .curves = {curve_of(&s[1], "training", 0)}, .n_curves = 1},
+        {.title = "DER in training, its parts, %",
+         .curves = {curve_of(&s[2], "missed", 0), curve_of(&s[3], "false alarm", 0),
+                    curve_of(&s[4], "confusion", 0)}, .n_curves = 3},
+        {.title = "learning rate; norm of the gradient",
+         .curves = {curve_of(&s[5], "learning rate", 0), curve_of(&s[6], "norm", 0)},
+         .n_curves = 2, .logarithmic = 1},
+        {.title = "speed, seconds of audio a second", .curves = {curve_of(&s[7], "speed", 0)},
+         .n_curves = 1},
+    };
+
+    for (int i = 0; i < l->n_dev; i++)
+        panels[1].curves[panels[1].n_curves++] = curve_of(&l->dev[i], l->dev[i].name, 1);
+    return plot_curves(output, path, "step", panels, 5, err);
+}
+
+int plot_log(const char *output, const char *path, struct error *err)
+{
+    FILE *f = fopen(path, "r");
+    struct log log = {0};
+    char *line = NULL;
+    size_t room = 0;
+    int status = 0;
+
+    if (!f)
+        return fail(err, "%s: cannot be opened: %s", path, strerror(errno));
+    for (int n = 1; status == 0 && getline(&line, &room, f) > 0; n++)
+        status = take_line(&log, line, n, err);
+    free(line);
+    fclose(f);
+    if (status == 0 && log.step[0].n == 0)
+        status = fail(err, "no step in it yet");
+    if (status)
+        fail_prefix(err, "%s: ", path);
+    else
+        status = draw(output, path, &log, err);
+    log_release(&log);
+    return status;
+}
