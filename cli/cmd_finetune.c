@@ -258,7 +258,7 @@ int cmd_finetune(int argc, const char **argv, struct error *err)
         .clip_quantile = 0.9, .dropout = -1.0, .beta2 = 0.999, .extractor_gradient = 0.1,
         .batch = 16, .accumulate = 1, .threads = (int)sysconf(_SC_NPROCESSORS_ONLN),
         .dev_clips = 32, .average = 5, .steps = 10000, .validate_every = 500, .save_every = 100,
-        .seed = 1,
+        .seed = 1, .data.augment = 0.5,
     };
     const struct poptOption table[] = {
         FINETUNE_DATA_OPTIONS(a.data),

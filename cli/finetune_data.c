@@ -21,6 +21,21 @@ static int open_simulation(struct simulation *sim, struct speech_bank *bank, con
                            &settings, seconds, seed, err);
 }
 
+static int open_folder(struct data_folder *folder, const char *path, struct finetune_sources *s,
+                       const struct finetune_data *d, const struct model_config *c,
+                       double seconds, int train, uint64_t seed, struct error *err)
+{
+    struct data_settings settings = data_defaults;
+
+    settings.chunk = seconds;
+    settings.shift = !train ? seconds : d->shift_seconds > 0.0 ? d->shift_seconds : 0.75 * seconds;
+    settings.keep = c->readout.n_speakers;
+    settings.shuffle = train;
+    settings.augment = train ? (float)d->augment : 0.0f;
+    return data_open(folder, path, &settings, train && d->noise ? &s->noise : NULL,
+                     train && d->rir ? &s->rooms : NULL, seed, err);
+}
+
 int finetune_sources_open(struct finetune_sources *s, const struct finetune_data *d,
                           const struct model_config *c, int threads, uint64_t seed,
                           struct error *err)
@@ -38,12 +53,26 @@ int finetune_sources_open(struct finetune_sources *s, const struct finetune_data
         return -1;
     if (d->rir && sound_bank_open_responses(&s->rooms, d->rir, threads, err))
         return -1;
+    if (d->augment < 0.0 || d->augment > 1.0)
+        return fail(err, "--augment %g: expected a share, 0 to 1", d->augment);
+    if (d->data) {
+        if (open_folder(&s->folder, d->data, s, d, c, seconds, 1, seed, err))
+            return -1;
+        s->train = &s->folder.source;
+    }
+    if (d->dev) {
+        if (open_folder(&s->dev_folder, d->dev, s, d, c, seconds, 0, seed, err))
+            return -1;
+        s->dev = &s->dev_folder.source;
+    }
     if (d->speech) {
         if (open_simulation(&s->simulation, &s->speech, d->speech, s, d, c, seconds, threads, seed,
                             err))
             return -1;
         s->train = &s->simulation.source;
     }
+    if (d->dev && d->dev_speech)
+        return fail(err, "give one of --dev and --dev-speech");
     if (d->dev_speech) {
         if (open_simulation(&s->dev_simulation, &s->dev_speech, d->dev_speech, s, d, c, seconds,
                             threads, DEV_SEED, err))
@@ -55,6 +84,8 @@ int finetune_sources_open(struct finetune_sources *s, const struct finetune_data
 
 void finetune_sources_close(struct finetune_sources *s)
 {
+    data_close(&s->folder);
+    data_close(&s->dev_folder);
     simulation_close(&s->simulation);
     simulation_close(&s->dev_simulation);
     speech_bank_close(&s->speech);

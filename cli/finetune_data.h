@@ -6,11 +6,12 @@
 
 #include "model/config.h"
 #include "prune/clip.h"
+#include "prune/data.h"
 #include "prune/simulate.h"
 
 struct finetune_data {
     const char *data, *dev, *speech, *noise, *rir, *dev_speech;
-    double chunk_seconds;
+    double chunk_seconds, shift_seconds, augment;
     int min_speakers, max_speakers;
 };
 
@@ -25,6 +26,10 @@ struct finetune_data {
         {"rir", 0, POPT_ARG_STRING, &(d).rir, 0, "measured room responses to use too", "DIR"},     \
         {"chunk", 0, POPT_ARG_DOUBLE, &(d).chunk_seconds, 0, "length of a clip (the model's)",     \
          "SEC"},                                                                                   \
+        {"shift", 0, POPT_ARG_DOUBLE, &(d).shift_seconds, 0,                                       \
+         "from clip to clip of a data folder (3/4 of the clip)", "SEC"},                           \
+        {"augment", 0, POPT_ARG_DOUBLE, &(d).augment, 0,                                           \
+         "share of a data folder's clips to change: noise, rooms, speed, gain (0.5)", "P"},        \
         {"min-speakers", 0, POPT_ARG_INT, &(d).min_speakers, 0, "of a simulated meeting (1)",      \
          "N"},                                                                                     \
         {"max-speakers", 0, POPT_ARG_INT, &(d).max_speakers, 0,                                    \
@@ -35,6 +40,7 @@ struct finetune_sources {
     struct speech_bank speech, dev_speech;
     struct sound_bank noise, rooms;
     struct simulation simulation, dev_simulation;
+    struct data_folder folder, dev_folder;
 };
 
 /* Reads what there is to read. The sources live until closed. */

@@ -124,6 +124,14 @@ static int parse_convs(struct wavlm_config *w, const cJSON *json, struct error *
     return 0;
 }
 
+static int parse_fbank(struct wavlm_config *w, const cJSON *json, struct error *err)
+{
+    return get_int(&w->fbank_bins, json, "fbank_bins", 8, 256, 0, err) ||
+                   get_int(&w->fbank_half_bins, json, "fbank_half_bins", 0, 128, 0, err)
+               ? -1
+               : 0;
+}
+
 static int parse_heads(struct layer_shape *layer, const cJSON *heads, struct error *err)
 {
     static const char key[] = "encoder_remaining_heads";
@@ -227,15 +235,17 @@ static int parse_wavlm(struct wavlm_config *w, const cJSON *json, struct error *
     if (!cJSON_IsString(mode))
         return fail(err, "config: \"extractor_mode\" is missing");
     w->group_norm = !strcmp(mode->valuestring, "group_norm");
-    if (!w->group_norm && strcmp(mode->valuestring, "layer_norm"))
-        return fail(err, "config: \"extractor_mode\" is \"%.40s\", expected group_norm or "
-                         "layer_norm", mode->valuestring);
-    if (refuse_gates(json, err) || parse_convs(w, json, err) ||
+    w->fbank = !strcmp(mode->valuestring, "fbank");
+    if (!w->group_norm && !w->fbank && strcmp(mode->valuestring, "layer_norm"))
+        return fail(err, "config: \"extractor_mode\" is \"%.40s\", expected group_norm, "
+                         "layer_norm or fbank", mode->valuestring);
+    if (refuse_gates(json, err) || (w->fbank ? parse_fbank : parse_convs)(w, json, err) ||
         get_bool(&w->conv_bias, json, "extractor_conv_bias", 0, err) ||
         get_int(&w->embed, json, "encoder_embed_dim", 1, MAX_WIDTH, 0, err) ||
-        get_int(&w->pos_kernel, json, "encoder_pos_conv_kernel", 1, 1024, 0, err) ||
+        get_int(&w->pos_kernel, json, "encoder_pos_conv_kernel", w->fbank ? 0 : 1, 1024, -1,
+                err) ||
         get_int(&w->pos_groups, json, "encoder_pos_conv_groups", 1, 1024, 0, err) ||
-        get_int(&w->n_layers, json, "encoder_num_layers", 1, MAX_LAYERS, 0, err) ||
+        get_int(&w->n_layers, json, "encoder_num_layers", w->fbank ? 0 : 1, MAX_LAYERS, -1, err) ||
         get_int(&w->n_buckets, json, "encoder_num_buckets", 4, 4096, 0, err) ||
         get_int(&w->max_distance, json, "encoder_max_distance", 2, 1 << 20, 0, err) ||
         get_bool(&w->norm_first, json, "encoder_layer_norm_first", -1, err) ||

@@ -38,11 +38,13 @@ struct layer_shape {
 
 struct wavlm_config {
     int group_norm; // 1: GroupNorm after conv layer 0 (Base); 0: LayerNorm after each (Large)
+    int fbank;      // 1: filter banks in the place of the convolutions, n_convs = 0
+    int fbank_bins, fbank_half_bins; // of a frame, and of each of its halves (0: none)
     int n_convs;
     struct conv_shape conv[MAX_CONVS];
     int conv_bias;
     int embed; // model width C
-    int pos_kernel, pos_groups;
+    int pos_kernel, pos_groups; // kernel 0: no positional convolution
     int n_layers;
     struct layer_shape layer[MAX_LAYERS];
     int n_buckets, max_distance; // of the relative position bias

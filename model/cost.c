@@ -29,8 +29,11 @@ static void count_encoder(struct cost *cost, const struct model_config *c)
         cost->conv_macs += T * w->conv[i].kernel * axis_size(c, AXIS_CONV_IN, i) *
                            w->conv[i].channels;
     }
+    if (w->fbank)
+        T = 49; // of one second
     cost->projection_macs = T * axis_size(c, AXIS_FEATURES, 0) * E;
-    cost->pos_conv_macs = (T + 2 * (K / 2) - K + 1) * K * E * E / w->pos_groups;
+    if (K > 0)
+        cost->pos_conv_macs = (T + 2 * (K / 2) - K + 1) * K * E * E / w->pos_groups;
     cost->encoder_macs = cost->conv_macs + cost->projection_macs + cost->pos_conv_macs;
     for (int i = 0; i < w->n_layers; i++) {
         int64_t A = axis_size(c, AXIS_A, i);

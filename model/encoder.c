@@ -263,21 +263,27 @@ void encoder_input_forward(struct encoder_acts *a, struct encoder_state *s,
     int width = (int)axis_size(c, AXIS_FEATURES, 0);
     size_t n = (size_t)T * (size_t)C;
 
-    kernels->layer_norm(a->features_normed, a->features_mean, a->features_rstd, features,
-                        p->features_norm.weight, p->features_norm.bias, T, width);
+    if (c->wavlm.fbank) // whose statistics were taken before
+        kernels->scale_shift(a->features_normed, features, p->features_norm.weight,
+                             p->features_norm.bias, T, width);
+    else
+        kernels->layer_norm(a->features_normed, a->features_mean, a->features_rstd, features,
+                            p->features_norm.weight, p->features_norm.bias, T, width);
     linear_forward(a->projection, a->features_normed, p->projection.weight, p->projection.bias, T,
                    width, C);
     dropout_apply(a->projection, a->training, c->wavlm.projection_dropout, DROP_PROJECTION, 0, n);
-    pos_conv_forward(a->pos, a->region, a->columns, &s->pos_conv, a->projection, w->pos_conv,
-                     p->pos_bias, &pos, blocks, n_blocks);
-    kernels->gelu(a->pos_act, a->pos, n);
-    if (c->wavlm.norm_first) {
-        kernels->add_scaled(a->rep[0], a->projection, a->pos_act, 1.0f, n);
+    float *sum = c->wavlm.norm_first ? a->rep[0] : a->sum;
+    if (pos.kernel > 0) {
+        pos_conv_forward(a->pos, a->region, a->columns, &s->pos_conv, a->projection, w->pos_conv,
+                         p->pos_bias, &pos, blocks, n_blocks);
+        kernels->gelu(a->pos_act, a->pos, n);
+        kernels->add_scaled(sum, a->projection, a->pos_act, 1.0f, n);
     } else {
-        kernels->add_scaled(a->sum, a->projection, a->pos_act, 1.0f, n);
+        memcpy(sum, a->projection, n * sizeof(float));
+    }
+    if (!c->wavlm.norm_first)
         kernels->layer_norm(a->rep[0], a->encoder_mean, a->encoder_rstd, a->sum,
                             p->encoder_norm.weight, p->encoder_norm.bias, T, C);
-    }
     dropout_apply(a->rep[0], a->training, c->wavlm.dropout, DROP_INPUT, 0, n);
 }
 

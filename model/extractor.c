@@ -10,48 +10,6 @@
 
 static const double EPSILON = 1e-5; // of all norms, upstream
 
-static void statistics_place(struct statistics *s, int width, double horizon_rows,
-                             struct arena *arena)
-{
-    s->width = width;
-    s->horizon = horizon_rows;
-    s->mean = arena_doubles(arena, (size_t)width);
-    s->m2 = arena_doubles(arena, (size_t)width);
-    s->sum = arena_doubles(arena, (size_t)width);
-    s->squares = arena_doubles(arena, (size_t)width);
-}
-
-static void statistics_reset(struct statistics *s)
-{
-    s->count = 0.0;
-    for (int c = 0; c < s->width; c++)
-        s->mean[c] = s->m2[c] = 0.0;
-}
-
-/* Adds n rows: Chan, Golub and LeVeque's merging of two samples (1979). */
-static void statistics_add(struct statistics *s, const float *x, int n)
-{
-    if (n == 0)
-        return;
-    memset(s->sum, 0, (size_t)s->width * sizeof(double));
-    memset(s->squares, 0, (size_t)s->width * sizeof(double));
-    kernels_get()->moments(s->sum, s->squares, x, n, s->width);
-
-    double total = s->count + n;
-    for (int c = 0; c < s->width; c++) {
-        double mean = s->sum[c] / n, m2 = s->squares[c] - s->sum[c] * mean;
-        double delta = mean - s->mean[c];
-        s->mean[c] += delta * n / total;
-        s->m2[c] += (m2 > 0.0 ? m2 : 0.0) + delta * delta * s->count * n / total;
-    }
-    s->count = total;
-    if (s->horizon > 0.0 && s->count > s->horizon) {
-        for (int c = 0; c < s->width; c++)
-            s->m2[c] *= s->horizon / s->count;
-        s->count = s->horizon;
-    }
-}
-
 void extractor_weights_place(struct extractor_weights *w, const struct model_config *c,
                              struct arena *arena)
 {
@@ -82,6 +40,9 @@ void extractor_state_place(struct extractor_state *s, const struct model_config 
     s->trail = arena_floats(arena, EXTRACTOR_TRAIL);
     if (w->normalize_waveform)
         statistics_place(&s->wave, 1, horizon_seconds * 16000.0, arena);
+    if (w->fbank)
+        statistics_place(&s->group, (int)axis_size(c, AXIS_FEATURES, 0), horizon_seconds * 50.0,
+                         arena);
     if (w->group_norm)
         statistics_place(&s->group, w->conv[0].channels,
                          horizon_seconds * 16000.0 / w->conv[0].stride, arena);
@@ -92,7 +53,7 @@ void extractor_state_reset(struct extractor_state *s, const struct model_config 
     s->n_trail = 0;
     if (c->wavlm.normalize_waveform)
         statistics_reset(&s->wave);
-    if (c->wavlm.group_norm)
+    if (c->wavlm.group_norm || c->wavlm.fbank)
         statistics_reset(&s->group);
 }
 
@@ -111,6 +72,10 @@ void extractor_acts_place(struct extractor_acts *a, const struct model_config *c
     size_t in = (size_t)call->n_samples + blocks * EXTRACTOR_TRAIL;
 
     a->keep = keep;
+    if (w->fbank) {
+        fbank_acts_place(a, c, arena);
+        return;
+    }
     for (int i = 0; i < w->n_convs; i++) {
         size_t out = outputs_at_most(in, &w->conv[i], call->n_blocks);
         size_t floats = out * (size_t)w->conv[i].channels;
@@ -266,8 +231,11 @@ void extractor_forward(float *features, struct extractor_acts *a, struct extract
     int rows = 0;
 
     for (int i = 0; i < n_blocks; i++) {
-        block_forward(features + (size_t)blocks[i].row * (size_t)channels, a, s, w, c, p, samples,
-                      &blocks[i], i, at);
+        float *here = features + (size_t)blocks[i].row * (size_t)channels;
+        if (c->wavlm.fbank)
+            fbank_block_forward(here, a, s, w, c, samples, &blocks[i]);
+        else
+            block_forward(here, a, s, w, c, p, samples, &blocks[i], i, at);
         samples += blocks[i].own_samples;
         rows += block_rows(&blocks[i]);
     }

@@ -86,7 +86,9 @@ static int model_list(struct model *m, const char *json, const struct reach *rea
         return -1;
     m->reach = *reach;
     m->list = params_list(&m->config, &m->n_params);
-    return m->list ? 0 : fail(err, "out of memory");
+    if (!m->list)
+        return fail(err, "out of memory");
+    return extractor_weights_open(&m->extractor, &m->config, err);
 }
 
 static int model_bind(struct model *m, const struct checkpoint *c, const struct reach *reach,
@@ -155,6 +157,7 @@ int model_open_arch(struct model *m, const char *arch, uint64_t seed, const stru
 void model_close(struct model *m)
 {
     free(m->list);
+    extractor_weights_close(&m->extractor);
     arena_release(&m->arena);
     *m = (struct model){0};
 }

@@ -18,6 +18,7 @@ enum presence {
     ATTENTION,
     REL_EMBED,  // layer 0 with attention
     FEED_FORWARD,
+    POS_CONV,
     READOUT,
     POSI,
     EMBEDDING,
@@ -65,11 +66,11 @@ static const struct row encoder_table[] = {
     WEIGHT("encoder.feature_projection.projection.weight", M(projection.weight), ALWAYS, 2, AXIS_C,
            AXIS_FEATURES),
     WEIGHT("encoder.feature_projection.projection.bias", M(projection.bias), ALWAYS, 1, AXIS_C),
-    WEIGHT("encoder.transformer.pos_conv_embed.conv.bias", M(pos_bias), ALWAYS, 1, AXIS_C),
+    WEIGHT("encoder.transformer.pos_conv_embed.conv.bias", M(pos_bias), POS_CONV, 1, AXIS_C),
     WEIGHT("encoder.transformer.pos_conv_embed.conv.parametrizations.weight.original0", M(pos_g),
-           ALWAYS, 3, AXIS_ONE, AXIS_ONE, AXIS_POS_KERNEL),
+           POS_CONV, 3, AXIS_ONE, AXIS_ONE, AXIS_POS_KERNEL),
     WEIGHT("encoder.transformer.pos_conv_embed.conv.parametrizations.weight.original1", M(pos_v),
-           ALWAYS, 3, AXIS_C, AXIS_POS_IN, AXIS_POS_KERNEL),
+           POS_CONV, 3, AXIS_C, AXIS_POS_IN, AXIS_POS_KERNEL),
     WEIGHT("encoder.transformer.layer_norm.weight", M(encoder_norm.weight), ALWAYS, 1, AXIS_C),
     WEIGHT("encoder.transformer.layer_norm.bias", M(encoder_norm.bias), ALWAYS, 1, AXIS_C),
     WEIGHT("encoder.transformer.layers.%d.attention.gru_rel_pos_const", L(attention.gate_const),
@@ -180,7 +181,8 @@ int64_t axis_size(const struct model_config *c, enum axis a, int index)
     case AXIS_CONV: return w->conv[index].channels;
     case AXIS_CONV_IN: return index ? w->conv[index - 1].channels : 1;
     case AXIS_CONV_KERNEL: return w->conv[index].kernel;
-    case AXIS_FEATURES: return w->conv[w->n_convs - 1].channels;
+    case AXIS_FEATURES:
+        return w->fbank ? w->fbank_bins + 2 * w->fbank_half_bins : w->conv[w->n_convs - 1].channels;
     case AXIS_C: return w->embed;
     case AXIS_POS_IN: return w->embed / w->pos_groups;
     case AXIS_POS_KERNEL: return w->pos_kernel;
@@ -215,6 +217,7 @@ static int row_present(const struct row *row, const struct model_config *c, int 
     case CONV_NORM: return !w->group_norm || index == 0;
     case ATTENTION: return w->layer[index].has_attention;
     case REL_EMBED: return index == 0 && w->layer[0].has_attention;
+    case POS_CONV: return w->pos_kernel > 0;
     case FEED_FORWARD: return w->layer[index].has_feed_forward;
     case READOUT: return c->readout.present;
     case POSI: return c->readout.present && c->readout.use_posi;

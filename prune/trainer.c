@@ -378,6 +378,7 @@ int trainer_validate(struct trainer *t, const struct clip_source *source, uint64
                      struct error *err)
 {
     struct validation v = {t, source, first, n_clips, block_frames, left_frames};
+    double peak;
 
     t->stop = 0;
     swap_ema(t);
@@ -388,5 +389,9 @@ int trainer_validate(struct trainer *t, const struct clip_source *source, uint64
         return -1;
     }
     add_sums(sums, t);
-    return 0;
+    op_set_threads(t->n_workers); // others may have held the machine before: the best counts
+    peak = op_peak(err);
+    op_set_threads(1);
+    t->peak = peak > t->peak ? peak : t->peak;
+    return peak < 0.0 ? -1 : 0;
 }

@@ -116,7 +116,7 @@ void gradients_fold(struct gradients *g, const struct model *m)
 {
     const struct model_config *c = &m->config;
 
-    if (g->train_extractor)
+    if (g->train_extractor && !c->wavlm.fbank)
         extractor_weights_backward(&g->params, &g->extractor, c);
     encoder_weights_backward(&g->params, &g->encoder, c, &m->params);
     if (c->readout.present)
@@ -147,13 +147,20 @@ static void walk_input(struct gradients *g, float *dx, struct model_acts *a, con
         kernels->layer_norm_backward(dx, g->params.encoder_norm.weight, g->params.encoder_norm.bias,
                                      dx, e->sum, e->encoder_mean, e->encoder_rstd,
                                      p->encoder_norm.weight, T, C);
-    kernels->gelu_backward(g->x[1], dx, e->pos, n);
-    pos_conv_backward(dx, g->encoder.pos_conv, g->params.pos_bias, g->x[1], g->region,
-                      g->region_slope, g->columns, e->projection, m->encoder.pos_conv, &pos,
-                      blocks, n_blocks);
+    if (pos.kernel > 0) {
+        kernels->gelu_backward(g->x[1], dx, e->pos, n);
+        pos_conv_backward(dx, g->encoder.pos_conv, g->params.pos_bias, g->x[1], g->region,
+                          g->region_slope, g->columns, e->projection, m->encoder.pos_conv, &pos,
+                          blocks, n_blocks);
+    }
     dropout_apply(dx, a->training, c->wavlm.projection_dropout, DROP_PROJECTION, 0, n);
     linear_backward(features, 0.0f, g->params.projection.weight, g->params.projection.bias, dx,
                     e->features_normed, p->projection.weight, T, width, C);
+    if (c->wavlm.fbank) { // nothing to learn in front of its affine part
+        columns_dot(g->params.features_norm.weight, features, a->features, T, width);
+        kernels->columns_add(g->params.features_norm.bias, features, T, width);
+        return;
+    }
     kernels->layer_norm_backward(features, g->params.features_norm.weight,
                                  g->params.features_norm.bias, features, a->features,
                                  e->features_mean, e->features_rstd, p->features_norm.weight, T,

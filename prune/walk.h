@@ -63,6 +63,10 @@ void walk_backward(struct gradients *g, struct model_acts *a, struct model_state
 /* Folds the slopes by derived weights into params; once, after the last call. */
 void gradients_fold(struct gradients *g, const struct model *m);
 
+/* slopes[c] += sum_t d[t,c] x[t,c] */
+void columns_dot(float *restrict slopes, const float *restrict d, const float *restrict x, int T,
+                 int C);
+
 /* Parts of the walk: dx [T,R] or [T,C] in place. */
 void walk_readout(struct gradients *g, struct model_acts *a, const struct model *m,
                   const struct loss_slopes *slopes, float *sum_slope, int left,

@@ -7,9 +7,8 @@
 #include <math.h>
 #include <string.h>
 
-/* slopes[c] += sum_t d[t,c] x[t,c] */
-static void columns_dot(float *restrict slopes, const float *restrict d, const float *restrict x,
-                        int T, int C)
+void columns_dot(float *restrict slopes, const float *restrict d, const float *restrict x, int T,
+                 int C)
 {
     for (int t = 0; t < T; t++) {
         const float *a = d + (size_t)t * (size_t)C, *b = x + (size_t)t * (size_t)C;

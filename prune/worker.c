@@ -28,6 +28,7 @@ int worker_open(struct worker *w, struct trainer *t, int index, struct error *er
     *w = (struct worker){.member = {&t->team, index}};
     w->first = (int)((long)t->settings.batch * index / n);
     w->n_clips = (int)((long)t->settings.batch * (index + 1) / n) - w->first;
+    w->stride = t->settings.batch * (t->ranks ? t->ranks->size : 1);
     size_t rows = (size_t)w->n_clips * (size_t)t->n_frames;
 
     objective_init(&w->objective, &c->readout);
@@ -60,6 +61,7 @@ int worker_open(struct worker *w, struct trainer *t, int index, struct error *er
 
 void worker_close(struct worker *w)
 {
+    clip_reader_close(&w->reader);
     for (int i = 0; w->clips && i < w->n_clips; i++)
         clip_release(&w->clips[i]);
     free(w->clips);
@@ -86,15 +88,42 @@ static void report_failure(struct trainer *t, const struct error *err)
     pthread_mutex_unlock(&t->team.lock);
 }
 
-static int fetch(struct worker *w, const struct clip_source *source, uint64_t first, int n,
-                 struct error *err)
+static void place_samples(struct worker *w, int i)
 {
-    for (int i = 0; i < n; i++) {
-        struct clip *clip = &w->clips[i];
-        if (source->get(clip, source, first + (uint64_t)i, err))
+    const struct clip *clip = &w->clips[i];
+
+    memcpy(w->samples + (size_t)i * (size_t)clip->n_samples, clip->samples,
+           (size_t)clip->n_samples * sizeof(float));
+}
+
+/* The k-th clip that this worker trains on, counted from reader_first. */
+static uint64_t order(void *context, uint64_t k)
+{
+    const struct worker *w = context;
+    uint64_t n = (uint64_t)w->n_clips;
+
+    return w->reader_first + k / n * (uint64_t)w->stride + k % n;
+}
+
+/* The batch whose first clip for this worker is `first`; in a run they follow
+ * each other, so they were made ahead. */
+static int fetch_batch(struct worker *w, const struct clip_source *source, uint64_t first,
+                       struct error *err)
+{
+    if (!w->reader || w->reader_due != first) {
+        struct clip_order list = {.index = order, .context = w};
+        clip_reader_close(&w->reader);
+        w->reader_first = first;
+        if (clip_reader_open(&w->reader, source, &list, 1, w->n_clips, err))
             return -1;
-        memcpy(w->samples + (size_t)i * (size_t)clip->n_samples, clip->samples,
-               (size_t)clip->n_samples * sizeof(float));
+    }
+    w->reader_due = first + (uint64_t)w->stride;
+    for (int i = 0; i < w->n_clips; i++) {
+        if (clip_reader_next(w->reader, &w->clips[i], err) < 0) {
+            clip_reader_close(&w->reader);
+            return -1;
+        }
+        place_samples(w, i);
     }
     return 0;
 }
@@ -191,7 +220,7 @@ void worker_train(void *user, int member)
     }
     uint64_t first = t->next_clip + (uint64_t)t->micro * (uint64_t)(s->batch * size) +
                      (uint64_t)(rank * s->batch + w->first);
-    if (fetch(w, t->source, first, w->n_clips, &err))
+    if (fetch_batch(w, t->source, first, &err))
         report_failure(t, &err);
     team_barrier(&t->team);
     if (t->stop)
@@ -227,10 +256,11 @@ void worker_validate(void *user, int member)
     w->sums = (struct objective_sums){0};
     w->acts.training = NULL;
     for (int i = place; i < v->n_clips; i += stride) {
-        if (fetch(w, v->source, v->first + (uint64_t)i, 1, &err)) {
+        if (v->source->get(&w->clips[0], v->source, v->first + (uint64_t)i, &err)) {
             report_failure(t, &err);
             return;
         }
+        place_samples(w, 0);
         int n_blocks = plan(w, 1, t->n_frames, v->source->n_samples, v->block_frames);
         forward(w, t, n_blocks, v->left_frames);
         objective_scores(&w->objective, &w->sums, w->score_slopes, w->acts.readout.scores,

@@ -3,6 +3,7 @@
 #ifndef WORKER_H
 #define WORKER_H
 
+#include "prune/reader.h"
 #include "prune/trainer.h"
 
 struct worker {
@@ -14,6 +15,9 @@ struct worker {
     struct objective objective;
     struct objective_sums sums;
     struct clip *clips; // [n_clips]
+    struct clip_reader *reader;        // makes the next batch's while this one is learned
+    uint64_t reader_first, reader_due; // its first clip; the one it gives next
+    int stride;                        // clips of a batch, of all ranks
     int first, n_clips; // of a batch's clips
     struct block *blocks;
     float *samples;       // of all its clips, one after another
