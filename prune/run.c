@@ -111,11 +111,13 @@ static int begin(struct run *r, struct error *err)
     snprintf(r->last, sizeof(r->last), "%s/last.safetensors", r->s->folder);
     if (is_first(r) && mkdir(r->s->folder, 0777) && errno != EEXIST)
         return fail(err, "%s: %s", r->s->folder, strerror(errno));
-    int resumes = stat(r->last, &st) == 0;
-    if (resumes && trainer_resume(r->trainer, r->last, err))
-        return -1;
+    /* The log first: its lock keeps other runs out. */
     snprintf(path, sizeof(path), "%s/log.jsonl", r->s->folder);
-    return run_log_open(&r->log, path, r->trainer->step, is_first(r), err);
+    if (is_first(r) && run_log_lock(&r->log, path, err))
+        return -1;
+    if (stat(r->last, &st) == 0 && trainer_resume(r->trainer, r->last, err))
+        return -1;
+    return run_log_read(&r->log, path, r->trainer->step, err);
 }
 
 static int stops(const struct run *r)

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/types.h>
 #include <unistd.h>
 
@@ -44,39 +45,40 @@ static int take_line(struct run_log *l, const char *line, long step, struct erro
     return keep;
 }
 
-int run_log_open(struct run_log *l, const char *path, long step, int writes, struct error *err)
+int run_log_lock(struct run_log *l, const char *path, struct error *err)
 {
+    l->file = fopen(path, "a+");
+    if (!l->file)
+        return fail(err, "%s: %s", path, strerror(errno));
+    if (flock(fileno(l->file), LOCK_EX | LOCK_NB))
+        return fail(err, "%s is being written: another run is at work in its folder", path);
+    return 0;
+}
+
+int run_log_read(struct run_log *l, const char *path, long step, struct error *err)
+{
+    FILE *f = l->file ? l->file : fopen(path, "r");
     char *line = NULL;
     size_t room = 0;
-    int status = 0;
+    off_t end = 0;
+    int keep = 1;
 
-    *l = (struct run_log){0};
-    FILE *f = fopen(path, writes ? "a+" : "r");
-    if (!f && (writes || errno != ENOENT))
-        return fail(err, "%s: %s", path, strerror(errno));
-    if (f) {
-        off_t end = 0;
-        rewind(f);
-        while (status == 0 && getline(&line, &room, f) > 0) {
-            int keep = take_line(l, line, step, err);
-            if (keep <= 0) {
-                status = keep < 0 ? -1 : 1;
-                break;
-            }
+    if (!f)
+        return errno == ENOENT ? 0 : fail(err, "%s: %s", path, strerror(errno));
+    rewind(f);
+    while (keep > 0 && getline(&line, &room, f) > 0) {
+        keep = take_line(l, line, step, err);
+        if (keep > 0)
             end = ftello(f);
-        }
-        free(line);
-        if (writes && status >= 0 && ftruncate(fileno(f), end))
-            status = fail(err, "%s: %s", path, strerror(errno));
-        if (writes && status >= 0)
-            fseeko(f, 0, SEEK_END);
     }
-    if (!writes && f) {
+    free(line);
+    if (!l->file) {
         fclose(f);
-        f = NULL;
+    } else if (keep >= 0) {
+        if (ftruncate(fileno(f), end) || fseeko(f, 0, SEEK_END))
+            return fail(err, "%s: %s", path, strerror(errno));
     }
-    l->file = f;
-    return status < 0 ? -1 : 0;
+    return keep < 0 ? -1 : 0;
 }
 
 int run_log_flush(struct run_log *l, struct error *err)

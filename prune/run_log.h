@@ -23,8 +23,11 @@ struct run_log {
     int n, room;
 };
 
-/* Opens the log, to go on behind `step`: later lines are dropped. */
-int run_log_open(struct run_log *l, const char *path, long step, int writes, struct error *err);
+/* Opens the log for writing; no other process may while this one does. */
+int run_log_lock(struct run_log *l, const char *path, struct error *err);
+
+/* Takes what the log says up to `step`; whoever writes drops later lines. */
+int run_log_read(struct run_log *l, const char *path, long step, struct error *err);
 int run_log_flush(struct run_log *l, struct error *err);
 void run_log_close(struct run_log *l);
 

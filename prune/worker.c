@@ -146,9 +146,17 @@ static int plan(struct worker *w, int n_clips, int n_frames, int64_t n_samples, 
     return n;
 }
 
+/* Frames of context that a clip can have: what was asked for, 0 being all. */
+static int effective_left(const struct trainer *t, int left)
+{
+    int most = t->model.reach.left_frames;
+
+    return left > 0 && left < most ? left : most;
+}
+
 static void forward(struct worker *w, const struct trainer *t, int n_blocks, int left)
 {
-    model_state_set_left(&w->state, &t->model, left > 0 ? left : t->model.reach.left_frames);
+    model_state_set_left(&w->state, &t->model, effective_left(t, left));
     struct model view = t->model;
     view.reach.n_blocks = n_blocks;
     model_forward(&w->acts, &w->state, &view, w->samples, w->blocks, n_blocks);
@@ -239,8 +247,7 @@ void worker_train(void *user, int member)
                                                                                : NULL,
     };
     walk_backward(&w->gradients, &w->acts, &w->state, &t->model, &slopes,
-                  t->left_frames > 0 ? t->left_frames : t->model.reach.left_frames, w->blocks,
-                  n_blocks);
+                  effective_left(t, t->left_frames), w->blocks, n_blocks);
     w->flops += op_flops() - flops;
 }
 
