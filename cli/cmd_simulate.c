@@ -168,10 +168,16 @@ static int write_folder(struct simulation *s, const struct folder_settings *f,
     return status;
 }
 
+static struct folder_settings folder_of(const struct arguments *a)
+{
+    return (struct folder_settings){a->output, a->format, a->meetings, a->threads,
+                                    60.0 * a->minutes};
+}
+
 static int simulate(const struct arguments *a, struct error *err)
 {
     struct simulate_settings settings = simulate_defaults;
-    struct folder_settings f = {a->output, a->format, a->meetings, a->threads, 60.0 * a->minutes};
+    const struct folder_settings f = folder_of(a);
     struct banks b = {0};
     struct simulation s = {0};
     struct target target;
@@ -186,7 +192,7 @@ static int simulate(const struct arguments *a, struct error *err)
     settings.p_nobody = 0.0f;
     settings.turns.model = &target.model;
     if (status == 0)
-        status = simulate_folder_check(&f, err) || open_banks(&b, a, err) ? -1 : 0;
+        status = simulate_folder_check_place(&f, err) || open_banks(&b, a, err) ? -1 : 0;
     if (status == 0) {
         say_what_is_there(&b);
         if (a->overlap >= 0.0)
@@ -225,7 +231,8 @@ static int check_arguments(const struct arguments *a, struct error *err)
         return fail(err, "--threads %d: should be 1 to 64", a->threads);
     if (a->seed < 0)
         return fail(err, "--seed %lld: should not be negative", a->seed);
-    return 0;
+    const struct folder_settings f = folder_of(a);
+    return a->fit ? 0 : simulate_folder_check(&f, err);
 }
 
 static int processors(void)

@@ -33,7 +33,8 @@ struct data_settings {
     struct channel_settings line;
 };
 
-/* For training: 8 s every 6 s, 4 speakers, half of the chunks changed. */
+/* For training: 8 s every 6 s, 4 speakers, half of the chunks changed. To
+ * validate set shuffle, dither and augment to 0. */
 extern const struct data_settings data_defaults;
 
 struct data_folder {

@@ -36,7 +36,7 @@ struct data_recording {
 struct data_lists {
     struct data_recording *recordings; // in wav.scp's order
     int *by_name;                      // [n] their numbers, sorted by name
-    char **speakers;                   // sorted; one name is one person in all recordings
+    char **speakers;                   // in order of mention; one name is one person everywhere
     int n, room, n_speakers, speakers_room;
 };
 

@@ -15,6 +15,7 @@ enum {
     LEAST = 15,     // no stretch is planned shorter than this
     SLACK = 15,     // a piece may be longer than its turn by this before it is cut
     SEARCH = 12,    // the cut may move this far to a quiet place
+    PAUSE_MOST = 36, // within a turn; with the pieces' margins half a second, as labels bridge
     REST = 30,      // what is left of a piece is used if it is longer than this
     LABEL_AT = 40,  // samples into the step: 320 f + 200 is 40 into step 2 f + 1
 };
@@ -82,11 +83,21 @@ static int quietest(const struct piece *p, int from, int at)
     return best;
 }
 
+/* The step before the first with speech: a turn begins when it begins. */
+static int first_speech(const struct piece *p, int from)
+{
+    int i = from;
+
+    while (i < p->n_steps - 1 && !p->activity[i])
+        i++;
+    return i > from ? i - 1 : from;
+}
+
 static int draw_pause(struct random *rng)
 {
-    float seconds = 0.25f * expf(0.5f * draw_normal(rng));
+    float seconds = 0.2f * expf(0.5f * draw_normal(rng));
 
-    seconds = seconds < 0.08f ? 0.08f : seconds > 0.6f ? 0.6f : seconds;
+    seconds = seconds < 0.06f ? 0.06f : seconds > 0.36f ? 0.36f : seconds;
     return (int)(seconds * ACTIVITY_HZ);
 }
 
@@ -102,7 +113,7 @@ static int advance(struct meeting_speaker *p, const struct bank_speaker *who,
     }
     p->step = 0;
     p->piece = p->piece + 1 < who->first + who->n ? p->piece + 1 : who->first;
-    return piece->pause >= 0 && piece->pause < 60 ? piece->pause : pause;
+    return piece->pause >= 0 && piece->pause < PAUSE_MOST ? piece->pause : pause;
 }
 
 /* Fills one turn, [at, end) in steps from sample 0, with speech. */
@@ -122,7 +133,7 @@ static int fill_turn(struct simulate_space *m, const struct simulation *s,
     }
     while (end - at >= LEAST) {
         const struct piece *piece = &s->speech->pieces[p->piece];
-        int from = p->step;
+        int from = first_speech(piece, p->step);
         int want = (int)((end - at) * 1600 / (voice_length(10, speed)));
         int to = piece->n_steps - from <= want + SLACK ? piece->n_steps
                                                        : quietest(piece, from, from + want);

@@ -47,14 +47,19 @@ static int is_empty(const char *folder)
 
 int simulate_folder_check(const struct folder_settings *f, struct error *err)
 {
-    struct stat st;
-
     if (strcmp(f->format, "flac") && strcmp(f->format, "wav"))
         return fail(err, "format \"%.40s\": should be flac or wav", f->format);
     if (f->n_meetings < 1 || f->n_meetings > 1000000)
         return fail(err, "%d meetings: should be 1 to 1000000", f->n_meetings);
     if (!(f->seconds >= 1.0 && f->seconds <= 24.0 * 3600.0))
         return fail(err, "meetings of %g minutes: should be 1 s to 24 h", f->seconds / 60.0);
+    return 0;
+}
+
+int simulate_folder_check_place(const struct folder_settings *f, struct error *err)
+{
+    struct stat st;
+
     if (strlen(f->folder) > PATH_MAX - 100 || !*f->folder)
         return fail(err, "the output folder's name is %s", *f->folder ? "too long" : "empty");
     if (strpbrk(f->folder, "\n\r"))
@@ -294,7 +299,8 @@ int simulate_folder_write(struct simulation *s, const struct folder_settings *f,
     char final[PATH_MAX], audio[PATH_MAX + 16];
     int status;
 
-    if (simulate_folder_check(f, err) || full_name(final, f->folder, err))
+    if (simulate_folder_check(f, err) || simulate_folder_check_place(f, err) ||
+        full_name(final, f->folder, err))
         return -1;
     snprintf(w.partial, sizeof(w.partial), "%.*s.partial-XXXXXX", PATH_MAX - 20, final);
     if (!mkdtemp(w.partial))

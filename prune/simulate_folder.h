@@ -2,7 +2,8 @@
 /* simulate_folder.h - simulated meetings as a data folder: wav.scp, rttm, all.uem.
  *
  * Everything is written into a folder of another name beside it, which gets its
- * name at the end: the folder is there whole or not at all. */
+ * name at the end: the folder is there whole or not at all. Only a killed run
+ * leaves the other, DIR.partial-XXXXXX, behind. */
 #ifndef SIMULATE_FOLDER_H
 #define SIMULATE_FOLDER_H
 
@@ -16,8 +17,11 @@ struct folder_settings {
     double seconds;      // of each
 };
 
-/* Checks what can be known before any work is done. */
+/* Checks the numbers and the format. */
 int simulate_folder_check(const struct folder_settings *f, struct error *err);
+
+/* Checks that the folder can be a new one. */
+int simulate_folder_check_place(const struct folder_settings *f, struct error *err);
 
 /* Simulates and writes; the turns are added to `turns`, the regions to `uem`,
  * for statistics. `progress`, which may be NULL, is told the seconds of audio

@@ -67,9 +67,9 @@ refused 2 'wants --speech DIR and -o DIR' "$antiphon" simulate
 refused 2 '--min-speakers 3, --max-speakers 2' simulate -o "$dir/x" --min-speakers 3 --max-speakers 2
 refused 2 '--overlap 70' simulate -o "$dir/x" --overlap 70
 refused 2 '--uem goes with --like' simulate -o "$dir/x" --uem "$dir/a/all.uem"
-refused 1 'format "ogg"' simulate -o "$dir/x" --format ogg
-refused 1 '0 meetings' simulate -o "$dir/x" -n 0
-refused 1 'meetings of -1 minutes' "$antiphon" simulate --speech "$dir/speech" -o "$dir/x" --minutes -1
+refused 2 'format "ogg"' simulate -o "$dir/x" --format ogg
+refused 2 '0 meetings' simulate -o "$dir/x" -n 0
+refused 2 'meetings of -1 minutes' "$antiphon" simulate --speech "$dir/speech" -o "$dir/x" --minutes -1
 refused 1 'exists already' simulate -o "$dir/a"
 refused 1 'no audio in this folder' "$antiphon" simulate --speech "$dir/empty" -o "$dir/x"
 refused 1 'nowhere: cannot be read' "$antiphon" simulate --speech "$dir/nowhere" -o "$dir/x"

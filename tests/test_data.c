@@ -331,6 +331,40 @@ static void test_bad_lists(void **state)
     synthetic_remove(folder);
 }
 
+/* Lists with bytes changed at random are read, or refused in one line. */
+static void test_broken_lists(void **state)
+{
+    static const char *const names[] = {"wav.scp", "rttm", "all.uem"};
+    static const char *const good[] = {"x x.wav\ny x.wav\n", many, "x 1 0 12\ny 1 0 11.5\n"};
+    const struct data_settings x = plain(8.0, 6.0);
+    struct random rng;
+    int taken = 0, refused = 0;
+    char folder[64];
+
+    random_init(&rng, check_seed());
+    make_folder(folder, 12.0, 16000, 1, SF_FORMAT_WAV | SF_FORMAT_PCM_16, "x.wav");
+    for (int i = 0; i < 400; i++) {
+        struct data_folder d;
+        struct error err = {""};
+        for (int k = 0; k < 3; k++) {
+            char text[1024];
+            snprintf(text, sizeof(text), "%s", good[k]);
+            for (int m = 0; m < i % 4; m++)
+                text[random_bits(&rng) % strlen(good[k])] = (char)(random_bits(&rng) % 255 + 1);
+            synthetic_text(folder, names[k], text);
+        }
+        if (data_open(&d, folder, &x, NULL, NULL, 1, &err) == 0) {
+            taken++;
+            data_close(&d);
+        } else {
+            refused++;
+            assert_true(err.text[0] && !strchr(err.text, '\n'));
+        }
+    }
+    assert_true(taken >= 100 && refused > 20);
+    synthetic_remove(folder);
+}
+
 /* A file that is cut short after its header was read says so when it is met. */
 static void test_audio_that_goes_away(void **state)
 {
@@ -365,7 +399,8 @@ int main(void)
         cmocka_unit_test(test_labels_as_upstream), cmocka_unit_test(test_chunks),
         cmocka_unit_test(test_audio_of_any_rate), cmocka_unit_test(test_most_talkative),
         cmocka_unit_test(test_epochs), cmocka_unit_test(test_changes),
-        cmocka_unit_test(test_bad_lists), cmocka_unit_test(test_audio_that_goes_away),
+        cmocka_unit_test(test_bad_lists), cmocka_unit_test(test_broken_lists),
+        cmocka_unit_test(test_audio_that_goes_away),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
