@@ -14,6 +14,10 @@ static int open_simulation(struct simulation *sim, struct speech_bank *bank, con
 
     if (d->min_speakers > 0)
         settings.min_speakers = d->min_speakers;
+    if (d->turn_length > 0.0)
+        settings.turns.length = (float)d->turn_length;
+    if (d->bridge > 0.0)
+        settings.bridge = (float)d->bridge;
     settings.max_speakers = d->max_speakers > 0 ? d->max_speakers : c->readout.n_speakers;
     if (speech_bank_open(bank, folder, threads, err))
         return -1;

@@ -13,6 +13,7 @@ struct finetune_data {
     const char *data, *dev, *speech, *noise, *rir, *dev_speech;
     double chunk_seconds, shift_seconds, augment;
     int min_speakers, max_speakers;
+    double turn_length, bridge;
 };
 
 #define FINETUNE_DATA_OPTIONS(d)                                                                   \
@@ -33,7 +34,11 @@ struct finetune_data {
         {"min-speakers", 0, POPT_ARG_INT, &(d).min_speakers, 0, "of a simulated meeting (1)",      \
          "N"},                                                                                     \
         {"max-speakers", 0, POPT_ARG_INT, &(d).max_speakers, 0,                                    \
-         "of a simulated meeting (the model's)", "N"}
+         "of a simulated meeting (the model's)", "N"},                                             \
+        {"turn-length", 0, POPT_ARG_DOUBLE, &(d).turn_length, 0,                                   \
+         "of simulated turns, to AMI's (1); below 1 is livelier", "F"},                            \
+        {"bridge", 0, POPT_ARG_DOUBLE, &(d).bridge, 0,                                             \
+         "longest pause that simulated labels count as speech (0.5)", "SEC"}
 
 struct finetune_sources {
     struct clip_source *train, *dev; // dev may be NULL
