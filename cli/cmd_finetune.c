@@ -131,6 +131,9 @@ static int fill_settings(struct trainer_settings *s, const struct arguments *a, 
     s->dropout = a->dropout;
     s->layer_drop = a->layer_drop;
     s->affinity = a->affinity;
+    if (strcmp(a->assignment, "exact") && strcmp(a->assignment, "hard"))
+        return fail(err, "--assignment %.40s: expected exact or hard", a->assignment);
+    s->exact = !strcmp(a->assignment, "exact");
     s->extractor_scale = a->extractor_gradient;
     s->recompute = a->recompute;
     s->frozen_batch_norm = a->frozen_batch_norm;
@@ -254,7 +257,7 @@ int cmd_finetune(int argc, const char **argv, struct error *err)
 {
     struct arguments a = {
         .blocks = "160,320,500,1000,whole", .lefts = "4000,8000,whole", .dev_blocks = "320,whole",
-        .schedule = "constant", .lr = 1e-3, .lr_encoder = -1.0, .decay = 0.01,
+        .schedule = "constant", .assignment = "exact", .lr = 1e-3, .lr_encoder = -1.0, .decay = 0.01,
         .clip_quantile = 0.9, .dropout = -1.0, .beta2 = 0.999, .extractor_gradient = 0.1,
         .batch = 16, .accumulate = 1, .threads = (int)sysconf(_SC_NPROCESSORS_ONLN),
         .dev_clips = 32, .average = 5, .steps = 10000, .validate_every = 500, .save_every = 100,
@@ -287,6 +290,8 @@ int cmd_finetune(int argc, const char **argv, struct error *err)
         {"layer-drop", 0, POPT_ARG_DOUBLE, &a.layer_drop, 0, "leave encoder layers out (0)", "P"},
         {"affinity", 0, POPT_ARG_DOUBLE, &a.affinity, 0,
          "weight of the deep-clustering loss of the speaker vectors (0)", "W"},
+        {"assignment", 0, POPT_ARG_STRING, &a.assignment, 0,
+         "of speakers: exact (least loss) or hard (upstream's)", "NAME"},
         {"extractor-gradient", 0, POPT_ARG_DOUBLE, &a.extractor_gradient, 0,
          "scale of the extractor's slopes (0.1, as upstream)", "S"},
         {"freeze", 0, POPT_ARG_STRING, &a.freeze, 0, "tensors that stay, as name patterns",

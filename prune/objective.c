@@ -2,6 +2,7 @@
 #include "prune/objective.h"
 
 #include "model/op.h"
+#include "prune/assign.h"
 
 #include <math.h>
 #include <string.h>
@@ -108,13 +109,51 @@ static void least_nll(int *to, const struct objective *o, const float *scores,
     } while (next_permutation(a, n));
 }
 
+/* Upstream's: by how often the likeliest classes' speakers differ from the
+ * labels. Labels beyond the outputs go to nobody: -1. */
+void objective_assign_hard(int *to, const struct objective *o, const float *scores,
+                           const uint8_t *labels, int T, int n_targets)
+{
+    int n = o->powerset.n_speakers, rows = n_targets > n ? n_targets : n, map[ASSIGN_MAX];
+    int differ[ASSIGN_MAX][ASSIGN_MAX] = {{0}};
+    double cost[ASSIGN_MAX * ASSIGN_MAX], most = 0.0;
+
+    for (int t = 0; t < T; t++) {
+        unsigned hard = powerset_argmax(scores + (size_t)t * (size_t)o->powerset.n_classes,
+                                        &o->powerset);
+        for (int i = 0; i < n; i++) {
+            for (int j = 0; j < n_targets; j++)
+                differ[i][j] += (hard >> i & 1) !=
+                                (unsigned)(labels[(size_t)t * CLIP_MAX_SPEAKERS + (size_t)j] != 0);
+        }
+    }
+    for (int i = 0; i < n; i++) {
+        for (int j = 0; j < n_targets; j++) {
+            cost[i * n_targets + j] = (double)((float)differ[i][j] / (float)T);
+            most = cost[i * n_targets + j] > most ? cost[i * n_targets + j] : most;
+        }
+    }
+    for (int i = n * n_targets; i < rows * n_targets; i++)
+        cost[i] = most + 1.0;
+    assign(map, cost, rows, n_targets);
+    for (int j = 0; j < n_targets; j++)
+        to[j] = -1;
+    for (int i = 0; i < n; i++) {
+        if (map[i] >= 0)
+            to[map[i]] = i;
+    }
+}
+
 void objective_scores(const struct objective *o, struct objective_sums *sums, float *slopes,
                       const float *scores, const struct clip *clip, float weight)
 {
     int T = clip->n_frames, n = o->powerset.n_speakers, classes = o->powerset.n_classes, to[8];
     float slope = -weight / (float)T;
 
-    least_nll(to, o, scores, clip);
+    if (o->exact)
+        least_nll(to, o, scores, clip);
+    else
+        objective_assign_hard(to, o, scores, clip->labels, T, n);
     memset(slopes, 0, (size_t)T * (size_t)classes * sizeof(float));
     for (int t = 0; t < T; t++) {
         const float *row = scores + (size_t)t * (size_t)classes;

@@ -30,6 +30,11 @@ struct objective_sums {
 
 void objective_init(struct objective *o, const struct readout_config *r);
 
+/* Upstream's permutation, by the likeliest classes: to[j] is the output that
+ * label j of n_targets (at most 8) goes to, or -1: more labels than outputs. */
+void objective_assign_hard(int *to, const struct objective *o, const float *scores,
+                           const uint8_t *labels, int T, int n_targets);
+
 /* One clip of T rows. scores [T,CLASSES] log-probabilities; slopes [T,CLASSES]
  * become weight times the slope of the clip's mean loss. Adds to sums. */
 void objective_scores(const struct objective *o, struct objective_sums *sums, float *slopes,

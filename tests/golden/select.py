@@ -59,6 +59,9 @@ def main(full, models):
                         os.path.join(case, "distill_grads.safetensors"))
         subset(os.path.join(full, case, "distill_io.safetensors"),
                os.path.join(case, "distill_io.safetensors"), r"in\.wave|out\.(teacher_hiddens|loss.*)")
+    os.makedirs("powerset_pit", exist_ok=True)
+    shutil.copyfile(os.path.join(full, "powerset_pit", "powerset_pit.safetensors"),
+                    os.path.join("powerset_pit", "powerset_pit.safetensors"))
     os.makedirs("rel_pos_buckets", exist_ok=True)
     shutil.copyfile(os.path.join(full, "rel_pos_buckets", "buckets.safetensors"),
                     os.path.join("rel_pos_buckets", "buckets.safetensors"))

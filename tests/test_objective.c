@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: MIT
+/* test_objective.c - losses and their slopes: upstream's goldens, brute force,
+ * differences; and the optimiser's arithmetic. */
+#include "check.h"
+
+#include "model/op.h"
+#include "prune/assign.h"
+#include "prune/objective.h"
+#include "prune/optimizer.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { T = 50, CLASSES = 11 };
+
+static const struct readout_config readout = {.n_speakers = 4, .at_once = 2, .n_classes = CLASSES};
+
+static const struct tensor *need(const struct checkpoint *c, const char *variant, const char *name)
+{
+    char key[100];
+
+    snprintf(key, sizeof(key), "%s.%s", variant, name);
+    const struct tensor *t = checkpoint_find(c, key);
+    if (!t)
+        check_fail("no %s in the golden", key);
+    return t;
+}
+
+static void check_variant(const struct checkpoint *golden, const char *variant)
+{
+    const float *logp = need(golden, variant, "in.logprobs")->data;
+    const struct tensor *target = need(golden, variant, "in.target");
+    const int64_t *want = need(golden, variant, "out.permutated_target")->data;
+    const int64_t *want_class = need(golden, variant, "out.target_class")->data;
+    int n_targets = (int)target->size[2], n = 4;
+    double loss = 0.0;
+    struct objective o;
+
+    objective_init(&o, &readout);
+    for (int b = 0; b < 3; b++) {
+        uint8_t labels[T * CLIP_MAX_SPEAKERS] = {0};
+        const int64_t *in = (const int64_t *)target->data + b * T * n_targets;
+        const float *scores = logp + b * T * CLASSES;
+        int to[8];
+
+        for (int t = 0; t < T; t++) {
+            for (int j = 0; j < n_targets; j++)
+                labels[t * CLIP_MAX_SPEAKERS + j] = (uint8_t)in[t * n_targets + j];
+        }
+        objective_assign_hard(to, &o, scores, labels, T, n_targets);
+        for (int t = 0; t < T; t++) {
+            unsigned mask = 0, expected = 0;
+            for (int j = 0; j < n_targets; j++) {
+                if (labels[t * CLIP_MAX_SPEAKERS + j] && to[j] >= 0)
+                    mask |= 1u << to[j];
+            }
+            for (int i = 0; i < n; i++)
+                expected |= (unsigned)(want[(b * T + t) * n + i] != 0) << i;
+            if (mask != expected)
+                check_fail("%s: row %d frame %d: speakers %x, upstream %x", variant, b, t, mask,
+                           expected);
+            assert_int_equal(o.class_of[mask], want_class[b * T + t]);
+            loss -= scores[t * CLASSES + o.class_of[mask]];
+        }
+    }
+    float expected_loss = *(const float *)need(golden, variant, "out.loss")->data;
+    assert_true(fabs(loss / (3 * T) - expected_loss) < 2e-6 * expected_loss);
+}
+
+static void test_upstream(void **state)
+{
+    static const char *const variants[] = {"main", "two_columns", "five_columns",
+                                           "all_silence_tie", "one_speaker_tie"};
+    struct checkpoint golden;
+    struct objective o;
+
+    check_open(&golden, check_path("golden/powerset_pit/powerset_pit.safetensors"));
+    for (size_t i = 0; i < sizeof(variants) / sizeof(*variants); i++)
+        check_variant(&golden, variants[i]);
+    objective_init(&o, &readout);
+    const float *sets = checkpoint_find(&golden, "to_powerset.in")->data;
+    const int64_t *classes = checkpoint_find(&golden, "to_powerset.out_class")->data;
+    for (int i = 0; i < 16; i++) {
+        unsigned mask = 0;
+        for (int s = 0; s < 4; s++)
+            mask |= (unsigned)(sets[4 * i + s] > 0.5f) << s;
+        assert_int_equal(o.class_of[mask], classes[i]);
+    }
+    checkpoint_close(&golden);
+}
+
+static double permuted_cost(const double *cost, const int *order, int n, int columns)
+{
+    double sum = 0.0;
+
+    for (int i = 0; i < n; i++)
+        sum += cost[i * columns + order[i]];
+    return sum;
+}
+
+/* The least sum over all choices of different columns. */
+static double least(const double *cost, int n, int columns, int row, unsigned used)
+{
+    double best = INFINITY;
+
+    if (row == n)
+        return 0.0;
+    for (int j = 0; j < columns; j++) {
+        if (!(used >> j & 1)) {
+            double c = cost[row * columns + j] + least(cost, n, columns, row + 1, used | 1u << j);
+            best = c < best ? c : best;
+        }
+    }
+    return best;
+}
+
+static void test_assign(void **state)
+{
+    struct random rng;
+
+    random_init(&rng, check_seed());
+    for (int trial = 0; trial < 300; trial++) {
+        int n = 1 + (int)(random_bits(&rng) % 5), columns = n + (int)(random_bits(&rng) % 3);
+        int map[ASSIGN_MAX];
+        double cost[ASSIGN_MAX * ASSIGN_MAX];
+        for (int i = 0; i < n * columns; i++)
+            cost[i] = (double)(random_bits(&rng) % 5);
+        assign(map, cost, n, columns);
+        assert_true(permuted_cost(cost, map, n, columns) == least(cost, n, columns, 0, 0));
+        double turned[ASSIGN_MAX * ASSIGN_MAX];
+        for (int i = 0; i < n; i++) {
+            for (int j = 0; j < columns; j++)
+                turned[j * n + i] = cost[i * columns + j];
+        }
+        double sum = 0.0;
+        assign(map, turned, columns, n);
+        for (int j = 0; j < columns; j++)
+            sum += map[j] >= 0 ? turned[j * n + map[j]] : 0.0;
+        assert_true(sum == least(cost, n, columns, 0, 0));
+    }
+}
+
+static void random_clip(struct clip *clip, float *scores, struct random *rng)
+{
+    struct error err;
+
+    if (clip_init(clip, 320 * T + 80, &err))
+        check_fail("%s", err.text);
+    assert_int_equal(clip->n_frames, T);
+    for (int t = 0; t < T; t++) {
+        for (int s = 0; s < 4; s++)
+            clip->labels[t * CLIP_MAX_SPEAKERS + s] = random_bits(rng) % 4 == 0;
+    }
+    check_fill(scores, T * CLASSES, rng);
+    for (int i = 0; i < T * CLASSES; i++)
+        scores[i] *= 3.0f;
+    log_softmax_forward(scores, scores, T, CLASSES);
+}
+
+/* The exact permutation's loss is the least of all 24. */
+static void test_exact(void **state)
+{
+    struct random rng;
+    struct objective o;
+
+    random_init(&rng, check_seed());
+    objective_init(&o, &readout);
+    for (int trial = 0; trial < 20; trial++) {
+        struct clip clip;
+        float scores[T * CLASSES], slopes[T * CLASSES];
+        struct objective_sums sums = {0};
+        double best = INFINITY, along = 0.0;
+
+        random_clip(&clip, scores, &rng);
+        objective_scores(&o, &sums, slopes, scores, &clip, 2.0f);
+        for (int code = 0; code < 256; code++) {
+            int to[4] = {code & 3, code >> 2 & 3, code >> 4 & 3, code >> 6};
+            if ((1 << to[0] | 1 << to[1] | 1 << to[2] | 1 << to[3]) != 15)
+                continue;
+            double sum = 0.0;
+            for (int t = 0; t < T; t++) {
+                unsigned mask = 0;
+                for (int s = 0; s < 4; s++)
+                    mask |= (unsigned)clip.labels[t * CLIP_MAX_SPEAKERS + s] << to[s];
+                sum -= scores[t * CLASSES + o.class_of[mask]];
+            }
+            best = sum < best ? sum : best;
+        }
+        assert_true(fabs(sums.loss - best) < 1e-9 * best);
+        for (int i = 0; i < T * CLASSES; i++)
+            along += (double)slopes[i] * scores[i]; // the loss is linear in the scores
+        assert_true(fabs(along - 2.0 * best / T) < 1e-5 * best);
+        clip_release(&clip);
+    }
+}
+
+static void test_affinity(void **state)
+{
+    enum { E = 6 };
+    struct random rng;
+    struct objective o;
+    struct clip clip;
+    float scores[T * CLASSES], v[T * E], slopes[T * E], unused[T * E];
+    float *scratch = calloc(objective_scratch_floats(T, E), sizeof(float));
+
+    random_init(&rng, check_seed());
+    objective_init(&o, &readout);
+    random_clip(&clip, scores, &rng);
+    check_fill(v, T * E, &rng);
+    struct objective_sums at = {0};
+    objective_affinity(&o, &at, slopes, v, &clip, E, 1.0f, scratch);
+    assert_true(at.affinity > 0.0);
+    for (int i = 0; i < T * E; i += 7) {
+        float kept = v[i], step = 1e-2f;
+        struct objective_sums up = {0}, down = {0};
+        v[i] = kept + step;
+        objective_affinity(&o, &up, unused, v, &clip, E, 1.0f, scratch);
+        v[i] = kept - step;
+        objective_affinity(&o, &down, unused, v, &clip, E, 1.0f, scratch);
+        v[i] = kept;
+        double slope = (up.affinity - down.affinity) / (2.0 * step);
+        if (fabs(slope - slopes[i]) > 0.02 * fabs(slope) + 2e-5)
+            check_fail("affinity: slope %g, gradient %g", slope, slopes[i]);
+    }
+    free(scratch);
+    clip_release(&clip);
+}
+
+/* AdamW's first two steps by hand, and the schedules' corners. */
+static void test_optimizer(void **state)
+{
+    struct adamw a = adamw_defaults();
+    float w = 1.0f, m = 0.0f, v = 0.0f, g = 0.5f;
+    double history[4] = {4.0, 1.0, 3.0, 2.0}, scratch[4];
+
+    a.decay = 0.1;
+    adamw_step(&w, &m, &v, &g, 1, &a, 0.01, 1.0, 1);
+    assert_true(fabs(w - (1.0 * (1.0 - 0.001) - 0.01)) < 1e-6); // m/sqrt(v) is 1 at first
+    g = -1.0f;
+    adamw_step(&w, &m, &v, &g, 1, &a, 0.01, 0.5, 2); // scaled to -0.5
+    double m2 = 0.9 * 0.05 - 0.05, v2 = 0.999 * 0.00025 + 0.001 * 0.25;
+    double want = 0.989 * 0.999 - 0.01 * (m2 / (1.0 - 0.81)) /
+                  (sqrt(v2 / (1.0 - 0.998001)) + 1e-8);
+    assert_true(fabs(w - want) < 1e-6);
+
+    assert_true(norm_quantile(history, 4, 0.9, scratch) == 3.7);
+    assert_true(norm_quantile(history, 1, 0.9, scratch) == 4.0);
+    assert_true(norm_quantile(history, 4, 1.0, scratch) == 4.0);
+    assert_true(schedule_factor(SCHEDULE_CONSTANT, 0, 100, 4, 0.0) == 0.25);
+    assert_true(schedule_factor(SCHEDULE_CONSTANT, 50, 100, 4, 0.0) == 1.0);
+    assert_true(fabs(schedule_factor(SCHEDULE_COSINE, 52, 100, 4, 0.2) - 0.6) < 1e-12);
+    assert_true(fabs(schedule_factor(SCHEDULE_COSINE, 100, 100, 4, 0.2) - 0.2) < 1e-12);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_upstream), cmocka_unit_test(test_assign),
+        cmocka_unit_test(test_exact),    cmocka_unit_test(test_affinity),
+        cmocka_unit_test(test_optimizer),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
