@@ -149,7 +149,7 @@ static void print_text(const struct subject *s, const char *name)
     const struct readout_config *r = &s->config.readout;
 
     printf("%s: WavLM of %d layers, %d wide, %s, %s\n", name, w->n_layers, w->embed,
-           w->group_norm ? "GroupNorm extractor" : "LayerNorm extractor",
+           w->fbank ? "filter banks" : w->group_norm ? "GroupNorm extractor" : "LayerNorm extractor",
            w->norm_first ? "pre-norm" : "post-norm");
     if (r->present)
         printf("  readout       conformer of %d layers, %d wide; %d speakers, %d at once "
@@ -166,10 +166,13 @@ static void print_text(const struct subject *s, const char *name)
            (double)s->cost.encoder_macs / 1e9);
     printf("  live MACs     %.3f G per second of audio, in blocks of 320 ms with 8 s before\n",
            s->live_macs / 1e9);
-    printf("  convolutions ");
+    if (w->fbank)
+        printf("  filter banks  %d of a frame, %d of each half\n", w->fbank_bins,
+               w->fbank_half_bins);
+    else
+        printf("  convolutions ");
     for (int i = 0; i < w->n_convs; i++)
-        printf(" %d", w->conv[i].channels);
-    printf("\n");
+        printf(" %d%s", w->conv[i].channels, i + 1 < w->n_convs ? "" : "\n");
     if (s->provenance)
         printf("  provenance    %s\n", s->provenance);
     print_layers(s);

@@ -3,7 +3,8 @@
  *
  * base and large: WavLM Base(+) and Large (Chen et al. 2022). The -s80 shapes:
  * what structured pruning left of them in DiariZen's published multi-domain
- * models (Han et al. 2025). nano: the built-in model's. */
+ * models (Han et al. 2025). fbank: their baseline without WavLM, filter banks and
+ * the conformer. nano: the built-in model's. */
 #include "model/config.h"
 
 #include <cjson/cJSON.h>
@@ -26,6 +27,7 @@ struct arch {
     int readout_width, readout_ff;
     double chunk_seconds;
     int embedding;
+    int bins, half_bins; // of filter banks in the convolutions' place; 0: convolutions
 };
 
 static const struct arch_layer base_s80[] = {
@@ -41,16 +43,18 @@ static const struct arch_layer large_s80[] = {
 };
 
 static const struct arch archs[] = {
-    {"base", 0, 768, 12, 12, {512, 512, 512, 512, 512, 512, 512}, NULL, 3072, 0, 256, 1024, 8, 0},
+    {"base", 0, 768, 12, 12, {512, 512, 512, 512, 512, 512, 512}, NULL, 3072, 0, 256, 1024, 8, 0, 0, 0},
     {"base-s80", 0, 768, 12, 12, {90, 161, 173, 181, 351, 155, 137}, base_s80, 0, 0, 256, 1024, 16,
+     0, 0, 0},
+    {"large", 1, 1024, 24, 16, {512, 512, 512, 512, 512, 512, 512}, NULL, 4096, 1, 256, 1024, 8, 0, 0,
      0},
-    {"large", 1, 1024, 24, 16, {512, 512, 512, 512, 512, 512, 512}, NULL, 4096, 1, 256, 1024, 8, 0},
     {"large-s80", 1, 1024, 24, 16, {512, 153, 224, 255, 302, 368, 211}, large_s80, 0, 1, 256, 1024,
-     16, 0},
-    {"nano", 1, 192, 6, 6, {48, 64, 64, 96, 96, 128, 128}, NULL, 768, 0, 128, 512, 10, 64},
+     16, 0, 0, 0},
+    {"nano", 1, 192, 6, 6, {48, 64, 64, 96, 96, 128, 128}, NULL, 768, 0, 128, 512, 10, 64, 0, 0},
+    {"fbank", 1, 256, 0, 4, {0}, NULL, 0, 0, 256, 1024, 8, 0, 80, 0},
 };
 
-const char *const config_arch_names = "base, base-s80, large, large-s80, nano";
+const char *const config_arch_names = "base, base-s80, large, large-s80, fbank, nano";
 
 static const struct arch *find_arch(const char *name)
 {
@@ -106,17 +110,23 @@ static void add_wavlm(cJSON *root, const struct arch *a)
     cJSON *w = cJSON_AddObjectToObject(root, "wavlm");
     double dropout = a->embedding ? 0.0 : 0.1; // nano is too small to want it
 
-    cJSON_AddStringToObject(w, "extractor_mode", a->large ? "layer_norm" : "group_norm");
-    add_convs(w, a);
-    cJSON_AddBoolToObject(w, "extractor_conv_bias", 0);
+    cJSON_AddStringToObject(w, "extractor_mode",
+                            a->bins ? "fbank" : a->large ? "layer_norm" : "group_norm");
+    if (a->bins) {
+        cJSON_AddNumberToObject(w, "fbank_bins", a->bins);
+        cJSON_AddNumberToObject(w, "fbank_half_bins", a->half_bins);
+    } else {
+        add_convs(w, a);
+        cJSON_AddBoolToObject(w, "extractor_conv_bias", 0);
+    }
     cJSON_AddNumberToObject(w, "encoder_embed_dim", a->embed);
     cJSON_AddNumberToObject(w, "encoder_projection_dropout", dropout);
-    cJSON_AddNumberToObject(w, "encoder_pos_conv_kernel", 128);
+    cJSON_AddNumberToObject(w, "encoder_pos_conv_kernel", a->bins ? 0 : 128);
     cJSON_AddNumberToObject(w, "encoder_pos_conv_groups", 16);
     cJSON_AddNumberToObject(w, "encoder_num_layers", a->n_layers);
     add_layers(w, a);
-    cJSON_AddNumberToObject(w, "encoder_num_buckets", 320);
-    cJSON_AddNumberToObject(w, "encoder_max_distance", 800);
+    cJSON_AddNumberToObject(w, "encoder_num_buckets", a->bins ? 64 : 320);
+    cJSON_AddNumberToObject(w, "encoder_max_distance", a->bins ? 400 : 800);
     cJSON_AddNumberToObject(w, "encoder_attention_dropout", dropout);
     cJSON_AddNumberToObject(w, "encoder_ff_interm_dropout", 0.0);
     cJSON_AddNumberToObject(w, "encoder_dropout", dropout);
