@@ -59,6 +59,21 @@ def main(full, models):
                         os.path.join(case, "distill_grads.safetensors"))
         subset(os.path.join(full, case, "distill_io.safetensors"),
                os.path.join(case, "distill_io.safetensors"), r"in\.wave|out\.(teacher_hiddens|loss.*)")
+    os.makedirs("hard_concrete", exist_ok=True)
+    shutil.copyfile(os.path.join(full, "hard_concrete", "hard_concrete.safetensors"),
+                    os.path.join("hard_concrete", "hard_concrete.safetensors"))
+    for case in ("train_step_base_tiny", "train_step_large_tiny"):
+        os.makedirs(case, exist_ok=True)
+        base = "base" in case
+        for f in ["expected_size.safetensors", "student.config.json", "meta.json"] + \
+                 (["student.safetensors", "step_inputs.safetensors"] if base else []):
+            shutil.copyfile(os.path.join(full, case, f), os.path.join(case, f))
+        some = r".*(log_alpha|lambda\d|layers\.[03]\..*|conv_layers\.[06]\..*|projection.*)"
+        for f in ("step1_grads", "params_after_step1", "params_after_step3") if base else ():
+            subset(os.path.join(full, case, f + ".safetensors"), os.path.join(case, f + ".safetensors"), some)
+        if not base:
+            subset(os.path.join(full, case, "student.safetensors"), os.path.join(case, "student.safetensors"),
+                   r".*log_alpha")
     os.makedirs("powerset_pit", exist_ok=True)
     shutil.copyfile(os.path.join(full, "powerset_pit", "powerset_pit.safetensors"),
                     os.path.join("powerset_pit", "powerset_pit.safetensors"))
