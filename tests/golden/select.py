@@ -35,7 +35,7 @@ def main(full, models):
         files = ["model.safetensors", "model.config.json"]
         files += ["model.pt"] if case.split("_")[1] in ("group", "pruned", "noattn0", "oddkernel") \
             and "large" not in case else []
-        files += [f for f in os.listdir(os.path.join(full, case)) if f.startswith("block_")]
+        files += [f for f in os.listdir(os.path.join(full, case)) if f.startswith("block_") and "b16" not in f]
         for f in files:
             shutil.copyfile(os.path.join(full, case, f), os.path.join(case, f))
         for f in ("io.safetensors", "io_odd.safetensors"):
@@ -44,7 +44,7 @@ def main(full, models):
         os.makedirs(case, exist_ok=True)
         files = ["model.safetensors", "wavlm.config.json", "model.args.json"]
         files += ["pytorch_model.bin"] if case == "diarizen_tiny" else []
-        files += [f for f in os.listdir(os.path.join(full, case)) if f.startswith("block_")]
+        files += [f for f in os.listdir(os.path.join(full, case)) if f.startswith("block_") and "b16" not in f]
         for f in files:
             shutil.copyfile(os.path.join(full, case, f), os.path.join(case, f))
         subset(os.path.join(full, case, "io.safetensors"), os.path.join(case, "io.safetensors"),
@@ -74,6 +74,12 @@ def main(full, models):
         if not base:
             subset(os.path.join(full, case, "student.safetensors"), os.path.join(case, "student.safetensors"),
                    r".*log_alpha")
+    for case in ("prune_large_tiny", "prune_dead_base_tiny", "prune_layers_base_tiny"):
+        os.makedirs(case, exist_ok=True)
+        for f in ("student.config.json", "student.pt", "pruned.config.json"):
+            shutil.copyfile(os.path.join(full, case, f), os.path.join(case, f))
+        subset(os.path.join(full, case, "io.safetensors"), os.path.join(case, "io.safetensors"),
+               r"in\.wave|(pruned|masked)\.rep\.4|mask\..*")
     os.makedirs("powerset_pit", exist_ok=True)
     shutil.copyfile(os.path.join(full, "powerset_pit", "powerset_pit.safetensors"),
                     os.path.join("powerset_pit", "powerset_pit.safetensors"))
