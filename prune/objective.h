@@ -26,6 +26,7 @@ struct objective_sums {
     double affinity; // summed over clips that have one
     double speech;   // speaker frames of the reference
     double missed, false_alarm, confusion;
+    double l2, l1, cos; // of distillation, see distill_loss.h
 };
 
 void objective_init(struct objective *o, const struct readout_config *r);

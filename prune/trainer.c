@@ -73,7 +73,7 @@ static int copy_weights(struct trainer *t, const struct checkpoint *weights, str
 
 static int is_frozen(const struct trainer *t, const struct param *p)
 {
-    if (p->kind != PARAM_WEIGHT)
+    if (p->kind != PARAM_WEIGHT || (t->distiller && !p->encoder))
         return 1;
     for (int i = 0; i < t->settings.n_freeze; i++) {
         if (fnmatch(t->settings.freeze[i], p->name, 0) == 0)
@@ -133,7 +133,7 @@ static int trainer_start(struct trainer *t, const struct checkpoint *weights, st
         return -1;
     t->list = t->model.list;
     t->n_params = t->model.n_params;
-    if (!t->model.config.readout.present)
+    if (!t->model.config.readout.present && !t->distiller)
         return fail(err, "the model has no readout: nothing says who speaks");
     if (t->settings.dropout >= 0.0)
         override_dropout(&t->model.config, (float)t->settings.dropout);
@@ -141,6 +141,8 @@ static int trainer_start(struct trainer *t, const struct checkpoint *weights, st
         return -1;
     if (!weights)
         params_randomize(&t->model.params, t->list, t->n_params, t->settings.seed);
+    if (t->distiller) // representations alone are compared; its tensors stay in the list
+        t->model.config.readout.present = 0;
     moments_place(t);
     if (arena_commit(&t->moments, err))
         return -1;
@@ -174,7 +176,16 @@ int trainer_open(struct trainer *t, const char *config, const struct checkpoint 
                  const struct clip_source *source, const struct trainer_settings *settings,
                  struct ranks *ranks, struct error *err)
 {
+    return trainer_open_distilling(t, config, weights, source, settings, NULL, ranks, err);
+}
+
+int trainer_open_distilling(struct trainer *t, const char *config,
+                            const struct checkpoint *weights, const struct clip_source *source,
+                            const struct trainer_settings *settings, struct distiller *distiller,
+                            struct ranks *ranks, struct error *err)
+{
     memset(t, 0, sizeof(*t));
+    t->distiller = distiller;
     t->settings = *settings;
     t->source = source;
     t->ranks = ranks;
@@ -227,6 +238,8 @@ static double gradient_norm(const struct trainer *t, const struct model_params *
         if (!t->frozen[i])
             squares += squares_sum(param_values(g, &t->list[i]), param_count(&t->list[i]));
     }
+    if (t->distiller)
+        squares += distiller_squares(t->distiller);
     return sqrt(squares);
 }
 
@@ -297,6 +310,12 @@ static void fill_report(struct trainer *t, struct step_report *r, double norm, d
     double flops = 0.0, speech;
 
     add_sums(&sums, t);
+    if (t->distiller)
+        sums.loss = distill_total(&t->distiller->settings.weights,
+                                  &(struct distill_sums){sums.l2, sums.l1, sums.cos},
+                                  sums.frames * t->distiller->settings.n_layers,
+                                  t->model.config.wavlm.embed) *
+                    sums.frames;
     for (int m = 0; m < t->n_workers; m++) {
         flops += t->workers[m].flops;
         t->workers[m].flops = 0.0;
@@ -318,6 +337,8 @@ static void fill_report(struct trainer *t, struct step_report *r, double norm, d
         .gemm_share = flops / seconds / t->peak,
         .block_frames = t->block_frames,
         .left_frames = t->left_frames,
+        .sparsity = t->distiller ? t->distiller->sparsity : 0.0,
+        .target = t->distiller ? t->distiller->target_now : 0.0,
     };
     r->der = r->missed + r->false_alarm + r->confusion;
 }
@@ -334,9 +355,11 @@ int trainer_step(struct trainer *t, struct step_report *report, struct error *er
     t->lr = s->lr * factor;
     t->lr_encoder = (s->lr_encoder < 0.0 ? s->lr : s->lr_encoder) * factor;
     t->stop = 0;
+    if (t->distiller)
+        distiller_begin(t->distiller, t->step);
     for (t->micro = 0; t->micro < s->accumulate && !t->stop; t->micro++) {
         team_run(&t->team, worker_train, t);
-        if (!t->stop && !s->frozen_batch_norm)
+        if (!t->stop && !s->frozen_batch_norm && !t->distiller)
             readout_update_running(&t->model.params, &t->model.config.readout,
                                    &t->workers[0].acts.readout);
     }
@@ -346,6 +369,8 @@ int trainer_step(struct trainer *t, struct step_report *report, struct error *er
     }
     reduce_finish(&t->reduce);
     gradients_fold(t->gradients[0], &t->model);
+    if (t->distiller)
+        distiller_slopes(t->distiller, &t->gradients[0]->masks, t->step);
     norm = gradient_norm(t, &t->gradients[0]->params);
     if (!isfinite(norm))
         return fail(err, "step %ld: the gradient's norm is %g; clips %s ... %s", t->step + 1, norm,
@@ -355,6 +380,8 @@ int trainer_step(struct trainer *t, struct step_report *report, struct error *er
     clip = clip_value(t, norm);
     t->scale = clip > 0.0 ? fmin(1.0, clip / (norm + 1e-6)) : 1.0;
     team_run(&t->team, apply, t);
+    if (t->distiller)
+        distiller_apply(t->distiller, t->scale, t->step);
     model_derive(&t->model);
     t->step++;
     fill_report(t, report, norm, clip, clock_monotonic() - began);

@@ -11,6 +11,7 @@
 #define TRAINER_H
 
 #include "prune/clip.h"
+#include "prune/distiller.h"
 #include "prune/objective.h"
 #include "prune/optimizer.h"
 #include "prune/reduce.h"
@@ -57,6 +58,7 @@ struct step_report {
     double seconds, audio_seconds; // of this step, over all ranks
     double gemm_share;             // of the peak, this process
     int block_frames, left_frames; // 0: whole
+    double sparsity, target;       // expected now and aimed at; both 0 without gates
 };
 
 struct worker; // one member's share
@@ -78,6 +80,7 @@ struct trainer {
     struct gradients **gradients; // the workers'
     struct team team;
     struct reduce reduce;
+    struct distiller *distiller; // or NULL: it learns from labels
     double peak;              // FLOP/s of all threads
 
     /* State that is saved. */
@@ -99,6 +102,14 @@ struct trainer {
 int trainer_open(struct trainer *t, const char *config, const struct checkpoint *weights,
                  const struct clip_source *source, const struct trainer_settings *settings,
                  struct ranks *ranks, struct error *err);
+
+/* The same, to learn from a teacher: the readout, if there is one, stays as it
+ * is. The distiller is the caller's, must be open for this config and the
+ * source's clips, and must outlive the trainer. */
+int trainer_open_distilling(struct trainer *t, const char *config,
+                            const struct checkpoint *weights, const struct clip_source *source,
+                            const struct trainer_settings *settings, struct distiller *distiller,
+                            struct ranks *ranks, struct error *err);
 void trainer_close(struct trainer *t);
 
 /* One step. Fails on bad audio and on a loss that is no number, with where the

@@ -53,6 +53,26 @@ static void writing_close(struct writing *w)
     free(w->names);
 }
 
+/* A gate's vector under its name, or the multipliers. */
+static void add_vector(struct writing *w, const char *prefix, const char *name, enum dtype dtype,
+                       int n, const void *data)
+{
+    snprintf(w->names[w->n], MAX_NAME, "%s%s", prefix, name);
+    w->tensors[w->n] = (struct tensor){w->names[w->n], dtype, 1, {n}, data};
+    w->n++;
+}
+
+static void add_gates(struct writing *w, const struct distiller *d)
+{
+    for (int k = 0; k < d->gates.n; k++) {
+        const struct gate *g = &d->gates.list[k];
+        add_vector(w, "gate.", g->name, DTYPE_F32, g->n, g->log_alpha);
+        add_vector(w, "gate.m.", g->name, DTYPE_F32, g->n, g->m);
+        add_vector(w, "gate.v.", g->name, DTYPE_F32, g->n, g->v);
+    }
+    add_vector(w, "gate.", "lagrangian", DTYPE_F64, 6, &d->lagrangian);
+}
+
 int trainer_save(const struct trainer *t, const char *path, struct error *err)
 {
     double state[N_STATE] = {
@@ -65,7 +85,8 @@ int trainer_save(const struct trainer *t, const char *path, struct error *err)
         [STATE_HISTORY] = t->n_history,
     };
     struct writing w;
-    int status = writing_open(&w, 4 * t->n_params + 2, err);
+    int n_gates = t->distiller ? t->distiller->gates.n : 0;
+    int status = writing_open(&w, 4 * t->n_params + 3 * n_gates + 3, err);
 
     for (int i = 0; status == 0 && i < t->n_params; i++) {
         const struct param *p = &t->list[i];
@@ -77,6 +98,8 @@ int trainer_save(const struct trainer *t, const char *path, struct error *err)
         add(&w, "train.m.", p, param_values(&t->m, p));
         add(&w, "train.v.", p, param_values(&t->v, p));
     }
+    if (status == 0 && n_gates)
+        add_gates(&w, t->distiller);
     if (status == 0) {
         w.tensors[w.n++] = (struct tensor){"train.state", DTYPE_F64, 1, {N_STATE}, state};
         w.tensors[w.n++] =
@@ -182,6 +205,32 @@ static int take_tensors(struct trainer *t, const struct checkpoint *c, struct er
     return 0;
 }
 
+static int take_vector(void *to, const struct checkpoint *c, const char *prefix,
+                       const char *name, enum dtype dtype, int n, struct error *err)
+{
+    char key[MAX_NAME];
+
+    snprintf(key, sizeof(key), "%s%s", prefix, name);
+    const struct tensor *t = checkpoint_find(c, key);
+    if (!t || t->dtype != dtype || tensor_count(t) != (size_t)n)
+        return fail(err, "no %s of %d numbers: not a run with these gates", key, n);
+    memcpy(to, t->data, (size_t)n * (dtype == DTYPE_F64 ? sizeof(double) : sizeof(float)));
+    return 0;
+}
+
+static int take_gates(struct distiller *d, const struct checkpoint *c, struct error *err)
+{
+    for (int k = 0; k < d->gates.n; k++) {
+        struct gate *g = &d->gates.list[k];
+        if (take_vector(g->log_alpha, c, "gate.", g->name, DTYPE_F32, g->n, err) ||
+            take_vector(g->m, c, "gate.m.", g->name, DTYPE_F32, g->n, err) ||
+            take_vector(g->v, c, "gate.v.", g->name, DTYPE_F32, g->n, err))
+            return -1;
+    }
+    return d->gates.n ? take_vector(&d->lagrangian, c, "gate.", "lagrangian", DTYPE_F64, 6, err)
+                      : 0;
+}
+
 static int take_state(struct trainer *t, const struct checkpoint *c, struct error *err)
 {
     const struct tensor *state = checkpoint_find(c, "train.state");
@@ -216,7 +265,9 @@ int trainer_resume(struct trainer *t, const char *path, struct error *err)
 
     if (checkpoint_open(&c, path, err))
         return -1;
-    status = take_tensors(t, &c, &why) || take_state(t, &c, &why) ? -1 : 0;
+    status = take_tensors(t, &c, &why) || take_state(t, &c, &why) ||
+                     (t->distiller && take_gates(t->distiller, &c, &why))
+                 ? -1 : 0;
     checkpoint_close(&c);
     if (status)
         return fail(err, "%s: %s", path, why.text);

@@ -19,6 +19,23 @@ static int most_blocks(const struct trainer *t)
     return most;
 }
 
+static int open_teacher(struct worker *w, const struct trainer *t, size_t rows, struct error *err)
+{
+    struct distiller *d = t->distiller;
+    struct model view = d->teacher;
+
+    view.reach.n_rows = (int)rows;
+    view.reach.n_blocks = w->n_clips;
+    w->teacher_blocks = calloc((size_t)w->n_clips, sizeof(*w->teacher_blocks));
+    w->rep_slopes = calloc((size_t)d->settings.n_layers * rows *
+                               (size_t)t->model.config.wavlm.embed, sizeof(float));
+    if (!w->teacher_blocks || !w->rep_slopes)
+        return fail(err, "out of memory for a batch of %d clips", t->settings.batch);
+    return model_state_open(&w->teacher_state, &view, err) ||
+                   model_acts_open(&w->teacher_acts, &view, err)
+               ? -1 : 0;
+}
+
 int worker_open(struct worker *w, struct trainer *t, int index, struct error *err)
 {
     const struct model_config *c = &t->model.config;
@@ -31,7 +48,8 @@ int worker_open(struct worker *w, struct trainer *t, int index, struct error *er
     w->stride = t->settings.batch * (t->ranks ? t->ranks->size : 1);
     size_t rows = (size_t)w->n_clips * (size_t)t->n_frames;
 
-    objective_init(&w->objective, &c->readout);
+    if (c->readout.present)
+        objective_init(&w->objective, &c->readout);
     w->objective.exact = t->settings.exact;
     w->objective.affinity = (float)t->settings.affinity;
     /* The state and acts take the model's reach: this worker's rows. */
@@ -41,7 +59,7 @@ int worker_open(struct worker *w, struct trainer *t, int index, struct error *er
     w->clips = calloc((size_t)w->n_clips, sizeof(*w->clips));
     w->blocks = calloc((size_t)view.reach.n_blocks, sizeof(*w->blocks));
     w->samples = calloc((size_t)w->n_clips * (size_t)samples, sizeof(float));
-    w->score_slopes = calloc(rows * (size_t)c->readout.n_classes, sizeof(float));
+    w->score_slopes = calloc(rows * (size_t)c->readout.n_classes + 1, sizeof(float));
     w->sum_slopes = calloc(rows * (size_t)c->wavlm.embed, sizeof(float));
     w->vectors = calloc(rows * (size_t)E + 1, sizeof(float));
     w->vector_slopes = calloc(rows * (size_t)E + 1, sizeof(float));
@@ -54,9 +72,9 @@ int worker_open(struct worker *w, struct trainer *t, int index, struct error *er
             return -1;
     }
     if (model_state_open(&w->state, &view, err) || model_acts_open(&w->acts, &view, err) ||
-        gradients_open(&w->gradients, &view, 0, err))
+        gradients_open(&w->gradients, &view, t->distiller && t->distiller->gates.n, err))
         return -1;
-    return 0;
+    return t->distiller ? open_teacher(w, t, rows, err) : 0;
 }
 
 void worker_close(struct worker *w)
@@ -72,6 +90,10 @@ void worker_close(struct worker *w)
     free(w->vectors);
     free(w->vector_slopes);
     free(w->scratch);
+    free(w->teacher_blocks);
+    free(w->rep_slopes);
+    model_acts_close(&w->teacher_acts);
+    model_state_close(&w->teacher_state);
     gradients_close(&w->gradients);
     model_acts_close(&w->acts);
     model_state_close(&w->state);
@@ -128,7 +150,8 @@ static int fetch_batch(struct worker *w, const struct clip_source *source, uint6
     return 0;
 }
 
-static int plan(struct worker *w, int n_clips, int n_frames, int64_t n_samples, int block_frames)
+static int plan(struct block *blocks, int n_clips, int n_frames, int64_t n_samples,
+                int block_frames)
 {
     int n = 0, row = 0;
 
@@ -139,7 +162,7 @@ static int plan(struct worker *w, int n_clips, int n_frames, int64_t n_samples, 
                           block_frames > 0 ? block_frames : n_frames + 1, 0)) {
             b.row = row;
             row += block_rows(&b);
-            w->blocks[n++] = b;
+            blocks[n++] = b;
             position_advance(&at, &b);
         }
     }
@@ -190,6 +213,33 @@ static void judge(struct worker *w, struct trainer *t, float weight)
                         w->acts.readout.sum, m->params.embedding.weight, rows, C, E);
 }
 
+/* The teacher's representations of the same clips, whole, and slopes by the
+ * student's. weight: 1 / clips of a step. */
+static void compare(struct worker *w, struct trainer *t, float weight, const float **reps)
+{
+    struct distiller *d = t->distiller;
+    struct distill_sums sums = {0};
+    struct model view = d->teacher;
+    int C = t->model.config.wavlm.embed, rows = w->n_clips * t->n_frames;
+    int n = plan(w->teacher_blocks, w->n_clips, t->n_frames, t->source->n_samples, 0);
+
+    view.reach.n_blocks = n;
+    model_forward(&w->teacher_acts, &w->teacher_state, &view, w->samples, w->teacher_blocks, n);
+    for (int k = 0; k < d->settings.n_layers; k++) {
+        float *slopes = w->rep_slopes + (size_t)k * (size_t)rows * (size_t)C;
+        int layer = d->settings.layers[k];
+        distill_loss(&d->settings.weights, &sums, slopes, w->acts.encoder.rep[layer],
+                     w->teacher_acts.encoder.rep[layer], rows, C,
+                     (double)d->settings.n_layers * t->n_frames / weight);
+        reps[layer] = slopes;
+    }
+    w->sums.l2 += sums.l2;
+    w->sums.l1 += sums.l1;
+    w->sums.cos += sums.cos;
+    w->sums.frames += rows;
+    w->sums.clips += w->n_clips;
+}
+
 /* Where the clips of a bad step came from. */
 static void blame(struct trainer *t, struct worker *w, double loss)
 {
@@ -218,6 +268,7 @@ void worker_train(void *user, int member)
         .batch_statistics = !s->frozen_batch_norm,
         .sum = team_sum,
         .user = &w->member,
+        .masks = t->distiller && t->distiller->gates.n ? &t->distiller->gates.masks : NULL,
     };
     w->acts.training = &w->training;
     w->gradients.done = last ? reduce_done : NULL;
@@ -233,19 +284,26 @@ void worker_train(void *user, int member)
     team_barrier(&t->team);
     if (t->stop)
         return;
-    int n_blocks = plan(w, w->n_clips, t->n_frames, t->source->n_samples, t->block_frames);
+    int n_blocks = plan(w->blocks, w->n_clips, t->n_frames, t->source->n_samples, t->block_frames);
     forward(w, t, n_blocks, t->left_frames);
-    judge(w, t, 1.0f / (float)(s->batch * size * s->accumulate));
-    if (!isfinite(w->sums.loss) || !isfinite(w->sums.affinity))
-        blame(t, w, w->sums.loss / w->sums.frames);
+    float weight = 1.0f / (float)(s->batch * size * s->accumulate);
+    const float *reps[MAX_LAYERS + 1] = {0};
+    if (t->distiller)
+        compare(w, t, weight, reps);
+    else
+        judge(w, t, weight);
+    double all = w->sums.loss + w->sums.affinity + w->sums.l1 + w->sums.l2 + w->sums.cos;
+    if (!isfinite(all))
+        blame(t, w, all / w->sums.frames);
     team_barrier(&t->team);
     if (t->stop)
         return;
-    struct loss_slopes slopes = {
-        .scores = w->score_slopes,
-        .sum = w->objective.affinity > 0.0f && t->model.config.readout.embedding ? w->sum_slopes
-                                                                               : NULL,
-    };
+    struct loss_slopes slopes = {.rep = reps};
+    if (!t->distiller) {
+        slopes.scores = w->score_slopes;
+        if (w->objective.affinity > 0.0f && t->model.config.readout.embedding)
+            slopes.sum = w->sum_slopes;
+    }
     walk_backward(&w->gradients, &w->acts, &w->state, &t->model, &slopes,
                   effective_left(t, t->left_frames), w->blocks, n_blocks);
     w->flops += op_flops() - flops;
@@ -268,7 +326,7 @@ void worker_validate(void *user, int member)
             return;
         }
         place_samples(w, 0);
-        int n_blocks = plan(w, 1, t->n_frames, v->source->n_samples, v->block_frames);
+        int n_blocks = plan(w->blocks, 1, t->n_frames, v->source->n_samples, v->block_frames);
         forward(w, t, n_blocks, v->left_frames);
         objective_scores(&w->objective, &w->sums, w->score_slopes, w->acts.readout.scores,
                          &w->clips[0], 1.0f);

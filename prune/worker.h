@@ -25,6 +25,10 @@ struct worker {
     float *sum_slopes;    // [rows,C]
     float *vectors, *vector_slopes; // [rows,E]
     float *scratch;       // of the affinity loss
+    struct model_state teacher_state; // of a distiller
+    struct model_acts teacher_acts;
+    struct block *teacher_blocks; // [n_clips] whole clips
+    float *rep_slopes;    // [layers compared][rows,C]
     double flops;
 };
 
