@@ -28,6 +28,7 @@ int cmd_features(int argc, const char **argv, struct error *err);
 int cmd_finetune(int argc, const char **argv, struct error *err);
 int cmd_info(int argc, const char **argv, struct error *err);
 int cmd_plot(int argc, const char **argv, struct error *err);
+int cmd_prune(int argc, const char **argv, struct error *err);
 int cmd_score(int argc, const char **argv, struct error *err);
 int cmd_simulate(int argc, const char **argv, struct error *err);
 int cmd_stream(int argc, const char **argv, struct error *err);

@@ -21,6 +21,7 @@ const struct command commands[] = {
     {"convert", "turn an upstream checkpoint into an antiphon model", cmd_convert},
     {"features", "write a model's representations and scores of a recording", cmd_features},
     {"finetune", "train a model for diarization", cmd_finetune},
+    {"prune", "make a smaller model that does the same", cmd_prune},
     {"simulate", "make meetings from recordings of one person each", cmd_simulate},
     {"bench", "measure speed, latency and memory on this machine", cmd_bench},
     {NULL, NULL, NULL},

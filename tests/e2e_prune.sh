@@ -1,0 +1,83 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# e2e_prune.sh ANTIPHON TESTS - a tiny model pruned to half: all stages, killed and gone on with,
+# what comes out, its report, and all that is refused.
+set -u
+antiphon=$1 here=$2
+. "$here/e2e_lib.sh"
+
+cat >"$dir/tiny.json" <<'JSON'
+{"wavlm":{"extractor_mode":"fbank","fbank_bins":24,"fbank_half_bins":8,"encoder_embed_dim":16,
+"encoder_pos_conv_kernel":0,"encoder_pos_conv_groups":4,"encoder_num_layers":2,
+"encoder_use_attention":[true,true],"encoder_use_feed_forward":[true,true],
+"encoder_total_num_heads":[2,2],"encoder_remaining_heads":[[0,1],[0,1]],
+"encoder_ff_interm_features":[32,24],"encoder_num_buckets":32,"encoder_max_distance":64,
+"encoder_layer_norm_first":true},
+"readout":{"wavlm_layer_num":3,"wavlm_feat_dim":16,"attention_in":16,"ffn_hidden":32,"num_head":2,
+"num_layer":1,"kernel_size":7,"dropout":0.1,"max_speakers_per_chunk":3,
+"max_speakers_per_frame":2,"embedding_dim":8,"chunk_size":2}}
+JSON
+for speaker in ann ben cleo; do
+    mkdir -p "$dir/speech/$speaker"
+    cp "$here/audio/ami_EN2004a_first30s.flac" "$dir/speech/$speaker/1.flac"
+done
+data="--speech $dir/speech --chunk 2 --batch 4 --threads 2"
+"$antiphon" finetune $data --config "$dir/tiny.json" --steps 20 --lr 2e-3 -o "$dir/dense.safetensors" \
+    2>"$dir/err" || complain "finetune: $(cat "$dir/err")"
+how="$data -m $dir/dense.safetensors --sparsity 0.5 --steps 150 --distill-steps 10 --train-steps 10
+    --distill-lr 1e-3 --reg-lr 0.1 --save-every 5 --lr 1e-3 --lr-encoder 1e-3"
+
+"$antiphon" prune $how -o "$dir/whole.safetensors" --report "$dir/report.svg" >"$dir/table" \
+    2>"$dir/err" || complain "prune: $(cat "$dir/err")"
+grep -q 'parameters, M' "$dir/table" || complain "the report says: $(cat "$dir/table")"
+for file in report.svg report.map.svg; do
+    grep -q '<svg' "$dir/$file" || complain "$file is no SVG"
+done
+parameters() {
+    "$antiphon" info "$1" --json | tr ',' '\n' | sed -n 's/.*"encoder_parameters":[[:space:]]*\([0-9]*\).*/\1/p'
+}
+before=$(parameters "$dir/dense.safetensors") after=$(parameters "$dir/whole.safetensors")
+[ $((after * 100)) -lt $((before * 65)) ] && [ $((after * 100)) -gt $((before * 35)) ] ||
+    complain "half of $before parameters is $after"
+sparsity=$(sed -n 's/.*"type":"step","step":150.*"sparsity":\([0-9.]*\).*/\1/p' \
+    "$dir/whole.safetensors.run/1-prune/log.jsonl")
+awk "BEGIN { exit !($sparsity > 0.42 && $sparsity < 0.58) }" || complain "sparsity ends at $sparsity"
+"$antiphon" stream --model "$dir/whole.safetensors" --fast --rttm "$dir/x.rttm" \
+    --input "$here/audio/ami_EN2004a_first30s.flac" >/dev/null 2>"$dir/err" ||
+    complain "stream: $(cat "$dir/err")"
+
+# Killed at any moment and begun again: the same model.
+for wait in 0.5 0.8 0.6 1.2; do
+    (exec "$antiphon" prune $how -o "$dir/killed.safetensors") 2>/dev/null &
+    job=$!
+    sleep "$wait"
+    kill -9 "$job" 2>/dev/null
+    wait "$job" 2>/dev/null
+done
+"$antiphon" prune $how -o "$dir/killed.safetensors" 2>"$dir/err" || complain "prune: $(cat "$dir/err")"
+tail -c +6000 "$dir/whole.safetensors" >"$dir/a"
+tail -c +6000 "$dir/killed.safetensors" >"$dir/b"
+cmp "$dir/a" "$dir/b" || complain "a pruning that was killed makes another model"
+
+# By multiply-accumulates, by time; other units; one stage.
+for target in macs time; do
+    "$antiphon" prune $how --steps 4 --stages 1 --target $target --units head,interm,ffnlayer \
+        --epochs 4 --warmup-epochs 1 -o "$dir/$target.safetensors" 2>"$dir/err" ||
+        complain "--target $target: $(cat "$dir/err")"
+    [ -s "$dir/$target.safetensors.run/cut.safetensors" ] || complain "--target $target cuts nothing"
+done
+"$antiphon" prune --preset s90-base --reg-lr 0.03 --print-config >"$dir/out" ||
+    complain "--print-config fails"
+grep -q 'sparsity 0.9 of params' "$dir/out" && grep -q "gates' lr 0.03" "$dir/out" ||
+    complain "--print-config says $(cat "$dir/out")"
+
+refused 1 "cannot be reached" "$antiphon" prune $how --sparsity 0.99 -o "$dir/no.safetensors"
+refused 1 "head" "$antiphon" prune $how --units heads -o "$dir/no.safetensors"
+refused 1 "params, macs or time" "$antiphon" prune $how --target size -o "$dir/no.safetensors"
+refused 1 "between 0 and 1" "$antiphon" prune $how --sparsity 80 -o "$dir/no.safetensors"
+refused 2 "--model" "$antiphon" prune --speech "$dir/speech" -o "$dir/no.safetensors"
+refused 2 "s80-nano" "$antiphon" prune $how --preset s85 -o "$dir/no.safetensors"
+mkdir "$dir/empty"
+refused 1 "no audio" "$antiphon" prune --speech "$dir/empty" -m "$dir/dense.safetensors" \
+    -o "$dir/no.safetensors"
+exit $bad
