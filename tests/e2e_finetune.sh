@@ -117,7 +117,7 @@ if command -v mpirun >/dev/null 2>&1; then
     mkdir -p "$dir/rank/speech/ann"
     if timeout 60 $launch -n 2 sh -c 'cd "$1/rank"; [ "$OMPI_COMM_WORLD_RANK" = 1 ] || cd ..
         exec "$2" finetune --speech speech --config "$1/tiny.json" --chunk 2 --batch 4 --threads 1 \
-            --steps 100000 -o "$1/failing"' sh "$dir" "$antiphon" >/dev/null 2>"$dir/err"; then
+            --steps 100000 -o "$1/failing"' sh "$dir" "$(realpath "$antiphon")" >/dev/null 2>"$dir/err"; then
         complain "a rank without audio does not fail the run"
     fi
     grep -q 'rank 1: .*no audio' "$dir/err" || complain "a failing rank says: $(cat "$dir/err")"

@@ -24,8 +24,8 @@ done
 data="--speech $dir/speech --chunk 2 --batch 4 --threads 2"
 "$antiphon" finetune $data --config "$dir/tiny.json" --steps 20 --lr 2e-3 -o "$dir/dense.safetensors" \
     2>"$dir/err" || complain "finetune: $(cat "$dir/err")"
-how="$data -m $dir/dense.safetensors --sparsity 0.5 --steps 150 --distill-steps 10 --train-steps 10
-    --distill-lr 1e-3 --reg-lr 0.1 --save-every 5 --lr 1e-3 --lr-encoder 1e-3"
+how="$data -m $dir/dense.safetensors --sparsity 0.5 --steps 240 --distill-steps 10 --train-steps 10
+    --distill-lr 1e-3 --reg-lr 0.05 --save-every 5 --lr 1e-3 --lr-encoder 1e-3"
 
 "$antiphon" prune $how -o "$dir/whole.safetensors" --report "$dir/report.svg" >"$dir/table" \
     2>"$dir/err" || complain "prune: $(cat "$dir/err")"
@@ -39,7 +39,7 @@ parameters() {
 before=$(parameters "$dir/dense.safetensors") after=$(parameters "$dir/whole.safetensors")
 [ $((after * 100)) -lt $((before * 65)) ] && [ $((after * 100)) -gt $((before * 35)) ] ||
     complain "half of $before parameters is $after"
-sparsity=$(sed -n 's/.*"type":"step","step":150.*"sparsity":\([0-9.]*\).*/\1/p' \
+sparsity=$(sed -n 's/.*"type":"step","step":240.*"sparsity":\([0-9.]*\).*/\1/p' \
     "$dir/whole.safetensors.run/1-prune/log.jsonl")
 awk "BEGIN { exit !($sparsity > 0.42 && $sparsity < 0.58) }" || complain "sparsity ends at $sparsity"
 "$antiphon" stream --model "$dir/whole.safetensors" --fast --rttm "$dir/x.rttm" \
