@@ -4,6 +4,7 @@
  * Runs the very loop of the live worker on synthetic audio, block after block
  * with full left context, and measures beside it how fast this machine
  * multiplies large matrices, so that the figure means something elsewhere. */
+#include "cli/bench_latency.h"
 #include "cli/command.h"
 #include "cli/json_out.h"
 #include "cli/load.h"
@@ -29,11 +30,12 @@ static const struct usage usage = {
     "arithmetic rate beside this machine's own peak for large matrices, in the same run.\n"
     "Weights do not matter for speed: --arch takes random ones.\n\n"
     "  antiphon bench\n"
-    "  antiphon bench --arch base-s80 --block 160 --json",
+    "  antiphon bench --arch base-s80 --block 160 --json\n"
+    "  antiphon bench --arch base --latency base.json",
 };
 
 struct arguments {
-    const char *model, *arch;
+    const char *model, *arch, *latency;
     int json, threads;
     struct block_options block;
     double seconds;
@@ -190,6 +192,11 @@ static int bench(const struct arguments *a, struct error *err)
     if (load_model(&loaded, a->model, a->arch, &reach, err))
         return STATUS_FAILED;
     op_set_threads(a->threads);
+    if (a->latency) {
+        status = bench_latency(a->latency, &loaded.model, loaded.name, a->threads, err);
+        unload_model(&loaded);
+        return status ? STATUS_FAILED : STATUS_DONE;
+    }
     snprintf(f.name, sizeof(f.name), "%s", loaded.name);
     status = measure(&f, &loaded.model, a->seconds, err);
     unload_model(&loaded);
@@ -217,6 +224,8 @@ int cmd_bench(int argc, const char **argv, struct error *err)
         {"seconds", 0, POPT_ARG_DOUBLE, &a.seconds, 0, "of audio to measure on [30]", "SEC"},
         {"threads", 0, POPT_ARG_INT, &a.threads, 0, "for the matrix products [1]", "N"},
         {"json", 0, POPT_ARG_NONE, &a.json, 0, "print one JSON object", NULL},
+        {"latency", 0, POPT_ARG_STRING, &a.latency, 0,
+         "write what layers of every size up to the model's take, for prune", "FILE"},
         POPT_TABLEEND,
     };
     struct options o;

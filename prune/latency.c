@@ -154,7 +154,7 @@ static int take_curve(struct latency_curve *c, const cJSON *root, const char *ke
                       const char *axis)
 {
     const cJSON *o = cJSON_GetObjectItemCaseSensitive(root, key);
-    double ms[LATENCY_POINTS];
+    double ms[LATENCY_POINTS] = {0};
     int n = take_numbers(ms, LATENCY_POINTS, cJSON_GetObjectItemCaseSensitive(o, "ms"), 0);
 
     c->n = take_numbers(c->x, LATENCY_POINTS, cJSON_GetObjectItemCaseSensitive(o, axis), 1);

@@ -5,7 +5,8 @@
  * by whole models of several equal layers behind a small front end, live with
  * full left context: their weights come from memory as they do in a real model,
  * where the layers between two uses of one have taken the caches. The best of
- * several runs counts. */
+ * several runs counts; with one thread by the thread's own time, which a busy
+ * machine disturbs least. */
 #include "prune/latency.h"
 
 #include "model/clock.h"
@@ -18,7 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TRIALS = 8, BLOCKS = 12, N_SHARES = 7, N_UNITS = 9, MOST_LAYERS = 12 };
+enum { TRIALS = 12, BLOCKS = 20, N_SHARES = 7, MOST_LAYERS = 12 };
 
 /* Layers' weights that no cache holds, in floats. */
 enum { COLD = 24 << 20 };
@@ -33,6 +34,11 @@ struct measuring {
     void *user;
     int done, all; // models of layers
 };
+
+static double now(const struct latency *l)
+{
+    return l->threads == 1 ? clock_thread() : clock_monotonic();
+}
 
 static void fill(float *x, size_t n)
 {
@@ -69,15 +75,15 @@ struct scratch {
 };
 
 /* One layer of the extractor over T rows, norm and GELU too. */
-static double time_conv(const struct scratch *s, const struct wavlm_config *w, int layer, int T,
-                        int in, int out)
+static double time_conv(const struct latency *l, const struct scratch *s,
+                        const struct wavlm_config *w, int layer, int T, int in, int out)
 {
     const struct conv_shape *conv = &w->conv[layer];
     const struct kernels *k = kernels_get();
     double best = 1e9;
 
     for (int i = 0; i < TRIALS; i++) {
-        double began = clock_monotonic();
+        double began = now(l);
         conv_forward(s->y, s->x, s->w, NULL, T, in, out, conv->kernel, conv->stride);
         if (!w->group_norm)
             k->layer_norm(s->y, s->mean, s->rstd, s->y, s->w, s->w, T, out);
@@ -86,14 +92,16 @@ static double time_conv(const struct scratch *s, const struct wavlm_config *w, i
             k->scale_shift(s->y, s->y, s->w, s->w, T, out);
         }
         k->gelu(s->y, s->y, (size_t)T * (size_t)out);
-        best = fmin(best, clock_monotonic() - began);
+        best = fmin(best, now(l) - began);
     }
     return 1e3 * best;
 }
 
-static void measure_conv(struct latency_grid *g, const struct scratch *s,
-                         const struct wavlm_config *w, int layer, int T)
+static void measure_conv(struct latency *l, const struct scratch *s, const struct wavlm_config *w,
+                         int layer, int T)
 {
+    struct latency_grid *g = &l->conv[layer];
+
     g->n_out = sizes(g->out, w->conv[layer].channels);
     if (g->n_out < 2)
         g->out[g->n_out++] = 2.0;
@@ -103,24 +111,26 @@ static void measure_conv(struct latency_grid *g, const struct scratch *s,
         g->n_in = sizes(g->in, w->conv[layer - 1].channels);
     for (int i = 0; i < g->n_in; i++) {
         for (int k = 0; k < g->n_out; k++)
-            g->ms[i][k] = time_conv(s, w, layer, T, (int)g->in[i], (int)g->out[k]);
+            g->ms[i][k] = time_conv(l, s, w, layer, T, (int)g->in[i], (int)g->out[k]);
         make_rise(g->ms[i], g->n_out, 1);
     }
     for (int k = 0; k < g->n_out; k++)
         make_rise(&g->ms[0][k], g->n_in, LATENCY_GRID);
 }
 
-static void measure_projection(struct latency_curve *c, const struct scratch *s, int rows, int in,
+static void measure_projection(struct latency *l, const struct scratch *s, int rows, int in,
                                int embed)
 {
+    struct latency_curve *c = &l->projection;
+
     c->n = 1 + sizes(c->x + 1, in);
     for (int i = 1; i < c->n; i++) {
         c->ms[i] = 1e9;
         for (int k = 0; k < TRIALS; k++) {
-            double began = clock_monotonic();
+            double began = now(l);
             kernels_get()->layer_norm(s->y, s->mean, s->rstd, s->x, s->w, s->w, rows, (int)c->x[i]);
             linear_forward(s->y, s->x, s->w, s->w, rows, (int)c->x[i], embed);
-            c->ms[i] = fmin(c->ms[i], 1e3 * (clock_monotonic() - began));
+            c->ms[i] = fmin(c->ms[i], 1e3 * (now(l) - began));
         }
     }
     make_rise(c->ms, c->n, 1);
@@ -162,9 +172,9 @@ static int measure_extractor(struct measuring *m, struct error *err)
     s.rstd = s.mean + rows[0];
     fill(memory, x + weights + y);
     for (int i = 0; i < w->n_convs; i++)
-        measure_conv(&m->l->conv[i], &s, w, i, rows[i + 1]);
+        measure_conv(m->l, &s, w, i, rows[i + 1]);
     if (w->n_convs)
-        measure_projection(&m->l->projection, &s, m->reach->block_frames, (int)in, w->embed);
+        measure_projection(m->l, &s, m->reach->block_frames, (int)in, w->embed);
     free(memory);
     free(s.sums);
     return 0;
@@ -207,8 +217,9 @@ static char *layers_json(const struct wavlm_config *w, int n, int heads, int uni
     return json;
 }
 
-/* The least time that a stage took over several live blocks, in ms. */
-static int run_layers(double *ms, const struct model *model, enum stage stage, struct error *err)
+/* The least time of several live blocks, in ms. */
+static int run_layers(double *ms, const struct latency *l, const struct model *model,
+                      struct error *err)
 {
     int64_t samples = block_max_samples(model->reach.block_frames, 0);
     int fill_blocks = model->reach.left_frames / model->reach.block_frames + 1;
@@ -225,11 +236,11 @@ static int run_layers(double *ms, const struct model *model, enum stage stage, s
                model_acts_open(&acts, model, err) == 0) {
         fill(audio, (size_t)samples);
         for (int i = 0; i < fill_blocks + BLOCKS; i++) {
-            double before = acts.seconds[stage];
+            double began = now(l);
             block_next(&b, &state.at, samples, 0, model->reach.block_frames, 0);
             model_forward(&acts, &state, model, audio, &b, 1);
             if (i >= fill_blocks)
-                *ms = fmin(*ms, 1e3 * (acts.seconds[stage] - before));
+                *ms = fmin(*ms, 1e3 * (now(l) - began));
         }
         status = 0;
     }
@@ -239,9 +250,9 @@ static int run_layers(double *ms, const struct model *model, enum stage stage, s
     return status;
 }
 
-/* ms of a stage of n such layers. */
+/* ms of a model of n such layers. */
 static int time_layers(double *ms, struct measuring *m, int n, int heads, int units, int pos_conv,
-                       enum stage stage, struct error *err)
+                       struct error *err)
 {
     char *json = layers_json(&m->c->wavlm, n, heads, units, pos_conv);
     struct model model;
@@ -252,7 +263,7 @@ static int time_layers(double *ms, struct measuring *m, int n, int heads, int un
     if (model_open_config(&model, json, m->reach, err) == 0) {
         params_randomize(&model.params, model.list, model.n_params, 1);
         model_derive(&model);
-        status = run_layers(ms, &model, stage, err);
+        status = run_layers(ms, m->l, &model, err);
         model_close(&model);
     }
     free(json);
@@ -273,7 +284,7 @@ static int measure_layers(struct measuring *m, struct error *err)
 {
     const struct wavlm_config *w = &m->c->wavlm;
     struct latency_curve *a = &m->l->attention, *f = &m->l->feed_forward;
-    double E = w->embed, D = config_head_width(w, 0), bare, ms;
+    double E = w->embed, D = config_head_width(w, 0), one, many, position;
     int heads = w->layer[0].total_heads, ff = 2;
 
     for (int i = 0; i < w->n_layers; i++)
@@ -281,27 +292,26 @@ static int measure_layers(struct measuring *m, struct error *err)
     for (a->n = 1; a->n < LATENCY_POINTS && a->x[a->n - 1] < heads; a->n++)
         a->x[a->n] = heads < LATENCY_POINTS ? a->n : ceil((double)heads * a->n / (LATENCY_POINTS - 1));
     f->n = 1 + sizes(f->x + 1, ff);
-    m->all = a->n + f->n;
-    if (time_layers(&bare, m, MOST_LAYERS, 0, 0, 0, STAGE_LAYERS, err))
+    m->all = a->n + f->n + 1;
+    if (time_layers(&one, m, 1, 0, 0, 0, err) || time_layers(&many, m, MOST_LAYERS, 0, 0, 0, err) ||
+        time_layers(&position, m, 1, 0, 0, 1, err))
         return -1;
-    bare /= MOST_LAYERS;
+    double bare = fmax(0.0, (many - one) / (MOST_LAYERS - 1)), front = fmax(0.0, one - bare);
     for (int i = 1; i < a->n; i++) {
         int n = layers_for(m, 4.0 * E * D * a->x[i]);
-        if (time_layers(&ms, m, n, (int)a->x[i], 0, 0, STAGE_LAYERS, err))
+        if (time_layers(&a->ms[i], m, n, (int)a->x[i], 0, 0, err))
             return -1;
-        a->ms[i] = fmax(0.0, ms / n - bare);
+        a->ms[i] = fmax(0.0, (a->ms[i] - front) / n - bare);
     }
     for (int i = 1; i < f->n; i++) {
         int n = layers_for(m, 2.0 * E * f->x[i]);
-        if (time_layers(&ms, m, n, 0, (int)f->x[i], 0, STAGE_LAYERS, err))
+        if (time_layers(&f->ms[i], m, n, 0, (int)f->x[i], 0, err))
             return -1;
-        f->ms[i] = fmax(0.0, ms / n - bare);
+        f->ms[i] = fmax(0.0, (f->ms[i] - front) / n - bare);
     }
     make_rise(a->ms, a->n, 1);
     make_rise(f->ms, f->n, 1);
-    if (time_layers(&ms, m, 1, 0, 0, 1, STAGE_INPUT, err))
-        return -1;
-    m->l->fixed_ms = ms + bare * config_layers_used(m->c);
+    m->l->fixed_ms = fmax(0.0, position - one) + bare * config_layers_used(m->c);
     return 0;
 }
 
