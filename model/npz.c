@@ -186,7 +186,19 @@ int npz_open(struct npz *z, const char *path, struct error *err)
     return -1;
 }
 
-/* The whole member, to be freed; reading to its end checks its sum. */
+/* 1 if there are exactly n bytes; bytes has room for one more. The sum is checked
+ * only behind the last. */
+static int read_to_end(zip_file_t *f, unsigned char *bytes, size_t n)
+{
+    size_t at = 0;
+    zip_int64_t got;
+
+    while ((got = zip_fread(f, bytes + at, n + 1 - at)) > 0 && at + (size_t)got <= n)
+        at += (size_t)got;
+    return got == 0 && at == n;
+}
+
+/* The whole member, to be freed. */
 static unsigned char *read_member(struct npz *z, const char *name, size_t *n, struct error *err)
 {
     char member[80];
@@ -206,19 +218,18 @@ static unsigned char *read_member(struct npz *z, const char *name, size_t *n, st
     *n = (size_t)st.size;
     zip_file_t *f = zip_fopen(z->zip, member, 0);
     bytes = malloc(*n + 1);
-    zip_int64_t got = f && bytes ? zip_fread(f, bytes, *n + 1) : -1;
-    if (got != (zip_int64_t)*n) {
-        if (!bytes)
-            fail(err, "out of memory");
-        else
-            fail(err, "is damaged (%s); fetch the archive again",
-                 f ? zip_file_strerror(f) : zip_strerror(z->zip));
-        free(bytes);
-        bytes = NULL;
-    }
+    int whole = f && bytes && read_to_end(f, bytes, *n);
+    if (!bytes)
+        fail(err, "out of memory");
+    else if (!whole)
+        fail(err, "is damaged (%s); fetch the archive again",
+             f ? zip_file_strerror(f) : zip_strerror(z->zip));
     if (f)
         zip_fclose(f);
-    return bytes;
+    if (whole)
+        return bytes;
+    free(bytes);
+    return NULL;
 }
 
 static int check_shape(const struct npy *a, int64_t *size, int n_axes, struct error *err)

@@ -448,10 +448,43 @@ static void test_scenes(void **state)
     assert_true(n >= 23); // scene_a's 14 and the nine of scene_edge
 }
 
+/* What is right where upstream is not, on upstream's own scene: VBx's numbers are not
+ * moved up by slots without a cluster, and the number asked for is obeyed. */
+static void test_vbx_without_its_faults(void **state)
+{
+    struct variant v;
+    struct error err;
+    int found[3][2];
+
+    (void)state;
+    for (int compat = 0; compat < 2; compat++) {
+        for (int asked = 0; asked < 3; asked++) {
+            struct regions r;
+            variant_open(&v, "scene_a", "vbx.json");
+            v.settings = offline_defaults(CLUSTERING_VBX, compat);
+            v.settings.clustering.plda = &v.plda;
+            if (asked)
+                v.settings.clustering.min_speakers = v.settings.clustering.max_speakers = asked;
+            if (offline_run(&r, &found[asked][compat], &v.heard, &v.windows, &v.settings, 1e9,
+                            &err))
+                check_fail("%s", err.text);
+            assert_true(r.n > 0);
+            regions_release(&r);
+            variant_close(&v);
+        }
+    }
+    assert_int_equal(found[0][0], 3); // clusters, and one more for those that have none
+    assert_int_equal(found[0][1], 4);
+    assert_int_equal(found[1][0], 1);
+    assert_int_equal(found[2][0], 2);
+    assert_true(found[1][1] > 1 && found[2][1] > 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_scenes),
+        cmocka_unit_test(test_vbx_without_its_faults),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
