@@ -41,25 +41,42 @@ static const struct json_limits config_limits = {"its config", "", 1 << 20, 1 <<
 struct toml {
     const char *at;     // what is left of the text
     int line;           // of the one that was read last
-    int first, last;    // lines with arguments
+    int is_arguments;   // it is in [model.args]
+    int is_expected;    // it should have come to the handler
     cJSON *arguments;
     struct error *err;  // filled if failed
-    int failed;
+    int n_sections, failed;
 };
 
-/* One line for inih, whose lines are short: the rest of a longer one is left out, so
- * that its value is incomplete and refused. */
+/* Whether the line before was what inih takes for a key and its value. */
+static int check_line(struct toml *toml)
+{
+    if (!toml->failed && toml->is_expected)
+        toml->failed = fail(toml->err, "line %d: is no \"name = value\"", toml->line);
+    return toml->failed;
+}
+
+/* One line for inih, without the blanks before it, which would continue the line before.
+ * inih's lines are short: the rest of a longer one is left out, so that its value is
+ * incomplete and refused. */
 static char *next_line(char *line, int size, void *stream)
 {
     struct toml *toml = stream;
-    size_t n = strcspn(toml->at, "\n"), kept = n < (size_t)size - 1 ? n : (size_t)size - 1;
 
-    if (!*toml->at || toml->failed)
+    if (check_line(toml) || !*toml->at)
         return NULL;
+    toml->at += strspn(toml->at, " \t");
+    size_t n = strcspn(toml->at, "\n"), kept = n < (size_t)size - 1 ? n : (size_t)size - 1;
     memcpy(line, toml->at, kept);
     line[kept] = 0;
     toml->at += n + (toml->at[n] == '\n');
     toml->line++;
+    if (*line == '[') {
+        toml->is_arguments = !strncmp(line, "[model.args]", strlen("[model.args]"));
+        toml->n_sections += toml->is_arguments;
+    } else {
+        toml->is_expected = toml->is_arguments && !strchr("#;\r", *line);
+    }
     return line;
 }
 
@@ -101,21 +118,19 @@ static cJSON *read_value(const char *value, struct error *err)
 
 static int refuse(struct toml *toml, const char *name)
 {
-    fail_prefix(toml->err, "line %d: \"%.60s\": ", toml->line, name);
-    toml->failed = 1;
+    toml->failed = fail_prefix(toml->err, "line %d: \"%.60s\": ", toml->line, name);
     return 0;
 }
 
-/* inih's handler: a key and its value. 0 ends nothing, but is remembered by us. */
+/* inih's handler: a key and its value. */
 static int take_argument(void *user, const char *section, const char *name, const char *value)
 {
     struct toml *toml = user;
     cJSON *json;
 
-    if (strcmp(section, "model.args") || toml->failed)
+    if (!toml->is_arguments || toml->failed)
         return 1;
-    toml->first = toml->first ? toml->first : toml->line;
-    toml->last = toml->line;
+    toml->is_expected = 0;
     if (cJSON_GetObjectItemCaseSensitive(toml->arguments, name))
         fail(toml->err, "stands there twice");
     else if (cJSON_GetArraySize(toml->arguments) == MAX_ARGUMENTS)
@@ -133,20 +148,18 @@ static int take_argument(void *user, const char *section, const char *name, cons
     return refuse(toml, name);
 }
 
-static int read_arguments(cJSON *arguments, const char *text, struct error *err)
+int diarizen_arguments(cJSON *arguments, const char *text, struct error *err)
 {
     struct toml toml = {.at = text, .arguments = arguments, .err = err};
-    int line;
 
     if (!arguments)
         return fail(err, "out of memory; close other programs");
-    line = ini_parse_stream(next_line, &toml, take_argument, &toml);
+    ini_parse_stream(next_line, &toml, take_argument, &toml); // what it returns is not needed
     if (toml.failed)
         return -1;
-    if (!toml.first)
-        return fail(err, "has no [model.args]; expected a DiariZen model's config");
-    if (line >= toml.first && line <= toml.last)
-        return fail(err, "line %d: is no \"name = value\"", line);
+    if (toml.n_sections != 1)
+        return fail(err, "has %s [model.args]; expected a DiariZen model's config",
+                    toml.n_sections ? "more than one" : "no");
     return 0;
 }
 
@@ -256,7 +269,7 @@ static int take_config(struct checkpoint *c, const char *folder, const char *tex
 {
     cJSON *arguments = cJSON_CreateObject();
     char *wavlm = NULL, *readout = NULL;
-    int failed = read_arguments(arguments, text, err) || fill_arguments(arguments, err);
+    int failed = diarizen_arguments(arguments, text, err) || fill_arguments(arguments, err);
 
     if (!failed) {
         wavlm = read_shape(folder, arguments, err);

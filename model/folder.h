@@ -9,10 +9,16 @@
 
 #include "model/checkpoint_read.h"
 #include "model/json.h"
+#include "model/text.h"
 
 /* The two kinds; c->storage is there and empty. */
 int hf_read(struct checkpoint *c, const char *folder, struct error *err);
 int diarizen_read(struct checkpoint *c, const char *folder, struct error *err);
+
+/* The parsers of the two configs alone: config.toml's [model.args] into an object, and
+ * config.json as upstream's config. */
+int diarizen_arguments(struct cJSON *arguments, const char *text, struct error *err);
+int hf_config_text(struct text *t, const struct cJSON *json, struct error *err);
 
 /* folder/name, to be freed; NULL without memory. */
 char *folder_path(const char *folder, const char *name, struct error *err);

@@ -260,6 +260,16 @@ static int read_config(struct hf_config *h, const char *folder, struct error *er
     return failed ? -1 : 0;
 }
 
+int hf_config_text(struct text *t, const cJSON *json, struct error *err)
+{
+    struct hf_config h = {0};
+
+    if (parse_config(&h, json, err))
+        return -1;
+    add_config(t, &h);
+    return text_check(t, "config", err);
+}
+
 static int begins(const char *name, const char *words)
 {
     return !strncmp(name, words, strlen(words));
