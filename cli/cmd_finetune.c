@@ -9,6 +9,7 @@
 #include "cli/training_bar.h"
 #include "prune/run.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,7 +34,8 @@ struct arguments {
     const char *model, *arch, *config, *output, *run, *blocks, *lefts, *dev_blocks, *schedule;
     const char *freeze, *assignment;
     double lr, lr_encoder, decay, clip, clip_quantile, ema, dropout, layer_drop, affinity;
-    double hours, lr_floor, beta2, extractor_gradient;
+    double vector, vector_margin, vector_scale;
+    double hours, audio_hours, lr_floor, beta2, extractor_gradient;
     int batch, accumulate, threads, dev_clips, patience, average, recompute, frozen_batch_norm;
     long steps, warmup, validate_every, save_every;
     long long seed;
@@ -124,6 +126,9 @@ static int fill_settings(struct trainer_settings *s, const struct arguments *a, 
     s->dropout = a->dropout;
     s->layer_drop = a->layer_drop;
     s->affinity = a->affinity;
+    s->vector = a->vector;
+    s->vector_margin = a->vector_margin;
+    s->vector_scale = a->vector_scale;
     if (strcmp(a->assignment, "exact") && strcmp(a->assignment, "hard"))
         return fail(err, "--assignment %.40s: expected exact or hard", a->assignment);
     s->exact = !strcmp(a->assignment, "exact");
@@ -132,8 +137,10 @@ static int fill_settings(struct trainer_settings *s, const struct arguments *a, 
     s->frozen_batch_norm = a->frozen_batch_norm;
     s->seed = (uint64_t)a->seed;
     if (a->batch < 1 || a->accumulate < 1 || a->threads < 1 || a->steps < 1 || a->warmup < 0 ||
-        a->validate_every < 1 || a->save_every < 1 || a->lr < 0.0 || a->decay < 0.0 ||
+        a->validate_every < 1 || a->save_every < 1 || a->lr < 0.0 || a->audio_hours < 0.0 || a->decay < 0.0 ||
         a->ema < 0.0 || a->ema >= 1.0 || a->dropout >= 1.0 || a->clip_quantile > 1.0 ||
+        a->vector < 0.0 || a->affinity < 0.0 ||
+        !(a->vector_margin >= 0.0 && a->vector_margin <= 1.5) || !(a->vector_scale > 0.0) ||
         a->average < 1 || a->average > 32 || a->dev_clips < 1)
         return fail(err, "a number is out of range: see antiphon help finetune");
     return reach_list_parse(s->block_frames, &s->n_blocks, TRAINER_MAX_REACHES, "--block-ms",
@@ -162,12 +169,13 @@ static int train(struct trainer *t, const struct arguments *a, const struct fine
     snprintf(provenance, sizeof(provenance),
              "antiphon finetune, from %s, data %s, %ld steps of %d clips of %.3g s, seed %lld",
              a->model ? a->model : a->arch ? a->arch : a->config,
-             a->data.speech ? a->data.speech : a->data.data, a->steps, a->batch * a->accumulate,
+             a->data.speech ? a->data.speech : a->data.data, t->settings.steps,
+             a->batch * a->accumulate,
              (double)from->train->n_samples / 16000.0, a->seed);
     if (reach_list_parse(run.dev_blocks, &run.n_dev_blocks, TRAINER_MAX_REACHES, "--dev-block-ms",
                          a->dev_blocks, err))
         return -1;
-    training_bar_begin(&bar, "training", a->steps, is_first);
+    training_bar_begin(&bar, "training", t->settings.steps, is_first);
     int end = run_training(t, &run, err);
     training_bar_end(&bar);
     if (end < 0 || !is_first)
@@ -178,6 +186,13 @@ static int train(struct trainer *t, const struct arguments *a, const struct fine
     else
         fprintf(stderr, "%s is made; log and state are in %s\n", a->output, folder);
     return 0;
+}
+
+static long steps_of(const struct arguments *a, const struct clip_source *source, int ranks)
+{
+    double clip = (double)source->n_samples / 16000.0;
+
+    return (long)ceil(3600.0 * a->audio_hours / (clip * a->batch * a->accumulate * ranks));
 }
 
 static int finetune(const struct arguments *a, char *freeze, struct ranks *ranks,
@@ -198,6 +213,8 @@ static int finetune(const struct arguments *a, char *freeze, struct ranks *ranks
     if (status == 0)
         status = finetune_sources_open(&sources, &a->data, &parsed, a->threads,
                                        (uint64_t)a->seed, err);
+    if (status == 0 && a->audio_hours > 0.0)
+        settings.steps = steps_of(a, sources.train, ranks->size);
     if (status == 0)
         status = trainer_open(&trainer, config, a->model ? &weights : NULL, sources.train,
                               &settings, ranks, err);
@@ -217,6 +234,7 @@ int cmd_finetune(int argc, const char **argv, struct error *err)
         .blocks = "160,320,500,1000,whole", .lefts = "4000,8000,whole", .dev_blocks = "320,whole",
         .schedule = "constant", .assignment = "exact", .lr = 1e-3, .lr_encoder = -1.0, .decay = 0.01,
         .clip_quantile = 0.9, .dropout = -1.0, .beta2 = 0.999, .extractor_gradient = 0.1,
+        .vector_margin = 0.2, .vector_scale = 30.0,
         .batch = 16, .accumulate = 1, .threads = (int)sysconf(_SC_NPROCESSORS_ONLN),
         .dev_clips = 32, .average = 5, .steps = 10000, .validate_every = 500, .save_every = 100,
         .seed = 1, .data.augment = 0.5,
@@ -233,6 +251,8 @@ int cmd_finetune(int argc, const char **argv, struct error *err)
         {"batch", 0, POPT_ARG_INT, &a.batch, 0, "clips of a step, of each rank (16)", "N"},
         {"accumulate", 0, POPT_ARG_INT, &a.accumulate, 0, "so many batches make a step (1)", "N"},
         {"steps", 0, POPT_ARG_LONG, &a.steps, 0, "length of the run (10000)", "N"},
+        {"audio", 0, POPT_ARG_DOUBLE, &a.audio_hours, 0,
+         "instead of --steps: as many as take in so many hours of audio", "H"},
         {"lr", 0, POPT_ARG_DOUBLE, &a.lr, 0, "learning rate (1e-3)", "R"},
         {"lr-encoder", 0, POPT_ARG_DOUBLE, &a.lr_encoder, 0, "of the encoder (the same)", "R"},
         {"schedule", 0, POPT_ARG_STRING, &a.schedule, 0, "constant, cosine or plateau", "NAME"},
@@ -248,6 +268,11 @@ int cmd_finetune(int argc, const char **argv, struct error *err)
         {"layer-drop", 0, POPT_ARG_DOUBLE, &a.layer_drop, 0, "leave encoder layers out (0)", "P"},
         {"affinity", 0, POPT_ARG_DOUBLE, &a.affinity, 0,
          "weight of the deep-clustering loss of the speaker vectors (0)", "W"},
+        {"vector", 0, POPT_ARG_DOUBLE, &a.vector, 0,
+         "weight of the speaker vectors' loss against all speakers of the data (0)", "W"},
+        {"vector-margin", 0, POPT_ARG_DOUBLE, &a.vector_margin, 0,
+         "its additive angular margin, radians (0.2)", "R"},
+        {"vector-scale", 0, POPT_ARG_DOUBLE, &a.vector_scale, 0, "its scale of cosines (30)", "S"},
         {"assignment", 0, POPT_ARG_STRING, &a.assignment, 0,
          "of speakers: exact (least loss) or hard (upstream's)", "NAME"},
         {"extractor-gradient", 0, POPT_ARG_DOUBLE, &a.extractor_gradient, 0,

@@ -37,7 +37,8 @@ enum { STRIDE = 320 }; // samples from frame to frame
 
 static int max_rows(const struct reach *reach)
 {
-    return reach->block_frames + reach->right_frames;
+    return reach->window_frames ? reach->window_frames
+                                : reach->block_frames + reach->right_frames;
 }
 
 struct call_size reach_call(const struct reach *r)
@@ -270,4 +271,11 @@ void model_forward(struct model_acts *a, struct model_state *s, const struct mod
     a->seconds[STAGE_INPUT] += t2 - t1;
     a->seconds[STAGE_LAYERS] += t3 - t2;
     a->seconds[STAGE_READOUT] += clock_monotonic() - t3;
+}
+
+void model_vectors(float *vectors, const struct model *m, const float *sum, int n)
+{
+    assert(m->config.readout.embedding > 0);
+    linear_forward(vectors, sum, m->params.embedding.weight, m->params.embedding.bias, n,
+                   m->config.wavlm.embed, m->config.readout.embedding);
 }

@@ -23,6 +23,9 @@ struct reach {
     int block_frames; // B: the most own frames of a block
     int left_frames;  // L
     int right_frames; // R
+    /* Not 0: window mode. B is the step, and each step's call is one block, on a
+     * fresh state, of so many frames at most, L = 0 (stream/stepper.h). */
+    int window_frames;
     double horizon_seconds; // of the cumulative statistics, 0: they never forget
     int n_blocks;     // of a call
     int n_rows;       // of a call, 0: n_blocks full blocks
@@ -111,5 +114,12 @@ void model_acts_close(struct model_acts *a);
  * readout.scores. No allocation. */
 void model_forward(struct model_acts *a, struct model_state *s, const struct model *m,
                    const float *samples, const struct block *blocks, int n_blocks);
+
+/* The speaker vectors of n rows of a weighted sum (readout.sum after a forward,
+ * or means of its rows: both give the same, the map being affine). Only for a
+ * model with an embedding readout, config.readout.embedding > 0. No allocation.
+ *
+ *   vectors [n,EMBEDDING]    sum [n,C] */
+void model_vectors(float *vectors, const struct model *m, const float *sum, int n);
 
 #endif
