@@ -5,6 +5,7 @@
  * with full left context, and measures beside it how fast this machine
  * multiplies large matrices, so that the figure means something elsewhere. */
 #include "cli/bench_latency.h"
+#include "cli/bench_table.h"
 #include "cli/command.h"
 #include "cli/json_out.h"
 #include "cli/load.h"
@@ -36,7 +37,7 @@ static const struct usage usage = {
 
 struct arguments {
     const char *model, *arch, *latency;
-    int json, threads;
+    int json, threads, table;
     struct block_options block;
     double seconds;
 };
@@ -187,6 +188,8 @@ static int bench(const struct arguments *a, struct error *err)
     struct figures f = {.block_ms = a->block.block_ms, .threads = a->threads};
     int status;
 
+    if (a->table)
+        return bench_table(err) ? STATUS_FAILED : STATUS_DONE;
     if (reach_from_options(&reach, &a->block, err))
         return STATUS_MISUSED;
     if (load_model(&loaded, a->model, a->arch, &reach, err))
@@ -216,7 +219,7 @@ int cmd_bench(int argc, const char **argv, struct error *err)
     struct arguments a = {.threads = 1, .block = {320, 8000, 0}, .seconds = 30.0};
     const struct poptOption table[] = {
         {"model", 'm', POPT_ARG_STRING, &a.model, 0, "model file [built-in]", "FILE"},
-        {"arch", 0, POPT_ARG_STRING, &a.arch, 0, "base, base-s80, large, large-s80 or nano",
+        {"arch", 0, POPT_ARG_STRING, &a.arch, 0, config_arch_names,
          "ARCH"},
         {"block", 0, POPT_ARG_INT, &a.block.block_ms, 0, "audio a step [320]", "MS"},
         {"left", 0, POPT_ARG_INT, &a.block.left_ms, 0, "context before a block [8000]", "MS"},
@@ -224,6 +227,8 @@ int cmd_bench(int argc, const char **argv, struct error *err)
         {"seconds", 0, POPT_ARG_DOUBLE, &a.seconds, 0, "of audio to measure on [30]", "SEC"},
         {"threads", 0, POPT_ARG_INT, &a.threads, 0, "for the matrix products [1]", "N"},
         {"json", 0, POPT_ARG_NONE, &a.json, 0, "print one JSON object", NULL},
+        {"table", 0, POPT_ARG_NONE, &a.table, 0,
+         "the published table of pruned models, and what pruning is worth here", NULL},
         {"latency", 0, POPT_ARG_STRING, &a.latency, 0,
          "write what layers of every size up to the model's take, for prune", "FILE"},
         POPT_TABLEEND,

@@ -201,6 +201,7 @@ int pruning_distiller_settings(struct distiller_settings *s, const struct prunin
     s->target = a->size;
     s->time = p->time;
     s->units = a->unit_bits;
+    s->open_norms = a->masked_norms;
     s->n_layers = a->n_layers;
     memcpy(s->layers, a->layer, sizeof(a->layer));
     s->sparsity_warmup = a->steps > 0

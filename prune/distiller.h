@@ -23,6 +23,7 @@ struct distiller_settings {
     double sparsity;      // to reach
     long sparsity_warmup; // steps over which the target rises to it
     double reg_lr;        // of gates and multipliers
+    int open_norms;       // norms over gated channels count the open ones alone
     uint64_t seed;
 };
 

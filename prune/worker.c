@@ -250,6 +250,7 @@ void worker_train(void *user, int member)
         .sum = team_sum,
         .user = &w->member,
         .masks = distiller_masks(t->distiller),
+        .open_norms = t->distiller && t->distiller->settings.open_norms,
     };
     w->acts.training = &w->training;
     w->gradients.done = last ? reduce_done : NULL;
@@ -301,7 +302,10 @@ void worker_validate(void *user, int member)
     struct error err;
 
     w->sums = (struct objective_sums){0};
-    w->training = (struct training){.masks = distiller_masks(t->distiller)};
+    w->training = (struct training){
+        .masks = distiller_masks(t->distiller),
+        .open_norms = t->distiller && t->distiller->settings.open_norms,
+    };
     w->acts.training = w->training.masks ? &w->training : NULL;
     for (int i = place; i < v->n_clips; i += stride) {
         if (v->source->get(&w->clips[0], v->source, v->first + (uint64_t)i, &err)) {
