@@ -6,6 +6,7 @@
 
 #include <assert.h>
 #include <limits.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -79,6 +80,32 @@ void model_derive(struct model *m)
         readout_weights_fill(&m->readout, &m->config.readout, &m->params);
 }
 
+/* Weights that are finite may make ones that are not: a direction of length 0 under
+ * weight norm, a variance below 0. */
+static int check_derived(const struct model *m, struct error *err)
+{
+    const struct wavlm_config *w = &m->config.wavlm;
+    const struct readout_config *r = &m->config.readout;
+    size_t C = (size_t)w->embed;
+    size_t n = w->pos_kernel ? C * C / (size_t)w->pos_groups * (size_t)w->pos_kernel : 0;
+
+    for (size_t i = 0; i < n; i++) {
+        if (!isfinite(m->encoder.pos_conv[i]))
+            return fail(err, "the positional convolution's weight norm (weight_g, weight_v) gives "
+                             "no finite weights; the file is damaged or its training diverged");
+    }
+    for (int i = 0; r->present && i < r->n_layers; i++) {
+        const struct conformer_weights *c = &m->readout.conformer[i];
+        for (int k = 0; k < r->width; k++) {
+            if (!isfinite(c->scale[k]) || !isfinite(c->shift[k]))
+                return fail(err, "the BatchNorm of conformer block %d (running_var, weight) gives "
+                                 "no finite scale; the file is damaged or its training diverged",
+                            i);
+        }
+    }
+    return 0;
+}
+
 static int model_list(struct model *m, const char *json, const struct reach *reach,
                       struct error *err)
 {
@@ -105,7 +132,7 @@ static int model_bind(struct model *m, const struct checkpoint *c, const struct 
         return -1;
     model_place(m);
     model_derive(m);
-    return 0;
+    return check_derived(m, err);
 }
 
 int model_open(struct model *m, const struct checkpoint *c, const struct reach *reach,
