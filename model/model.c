@@ -3,6 +3,7 @@
 
 #include "model/clock.h"
 #include "model/op.h"
+#include "model/random.h"
 
 #include <assert.h>
 #include <limits.h>
@@ -38,7 +39,8 @@ enum { STRIDE = 320 }; // samples from frame to frame
 
 static int max_rows(const struct reach *reach)
 {
-    return reach->block_frames + reach->right_frames;
+    return reach->window_frames ? reach->window_frames
+                                : reach->block_frames + reach->right_frames;
 }
 
 struct call_size reach_call(const struct reach *r)
@@ -304,4 +306,34 @@ void model_vectors(float *vectors, const struct model *m, const float *sum, int 
     assert(m->config.readout.embedding > 0);
     linear_forward(vectors, sum, m->params.embedding.weight, m->params.embedding.bias, n,
                    m->config.wavlm.embed, m->config.readout.embedding);
+}
+
+int model_try(struct model_acts *a, struct model_state *s, const struct model *m,
+              struct error *err)
+{
+    enum { FRAMES = 8, SAMPLES = 320 * FRAMES + 80 };
+    const struct readout_config *r = &m->config.readout;
+    float samples[SAMPLES];
+    double seconds[N_STAGES];
+    struct random rng;
+    struct block b;
+
+    random_init(&rng, 1);
+    for (int i = 0; i < SAMPLES; i++)
+        samples[i] = 0.1f * (2.0f * random_uniform(&rng) - 1.0f);
+    memcpy(seconds, a->seconds, sizeof(seconds));
+    model_state_reset(s, m);
+    block_next(&b, &s->at, SAMPLES, 1, m->reach.block_frames, m->reach.right_frames);
+    model_forward(a, s, m, samples, &b, 1);
+    model_state_reset(s, m);
+    memcpy(a->seconds, seconds, sizeof(seconds));
+
+    const float *x = r->present ? a->readout.scores : a->encoder.rep[m->config.wavlm.n_layers];
+    int n = b.own * (r->present ? r->n_classes : m->config.wavlm.embed);
+    for (int i = 0; i < n; i++) {
+        if (isnan(x[i]))
+            return fail(err, "the model computes what is no number: its weights are far too large; "
+                             "the file is damaged or its training diverged");
+    }
+    return 0;
 }

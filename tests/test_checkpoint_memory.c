@@ -21,12 +21,14 @@ static int open_checkpoint(void *path, struct error *err)
 static void test_open_without_memory(void **state)
 {
     static const char *const names[] = {"golden/pickle/edge.safetensors", "golden/pickle/edge.pt",
-                                        "golden/pickle/edge_legacy_nonzip.pt"};
+                                        "golden/pickle/edge_legacy_nonzip.pt",
+                                        "golden/hf-wavlm-base-tiny/hf-wavlm-base-tiny",
+                                        "seeds/diarizen"};
     char path[4096];
 
     (void)state;
     starve_json(1);
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 5; i++)
         assert_true(starve(names[i], open_checkpoint, (void *)test_path(path, names[i])) >= 3);
 }
 
