@@ -90,6 +90,29 @@ for list in wav.scp rttm all.uem; do
 done
 [ -z "$(ls -A "$here")" ] || complain "finetune left $(ls -A "$here")"
 
+# -- logs that cannot be drawn, and those that can in part
+log() {
+    printf '%b\n' "$1" >"$dir/log.jsonl"
+}
+line='{"type":"step","step":1,"loss":1.5,"der":50,"lr":1e-3,"norm":2}'
+while read -r text; do
+    log "$line\n$text"
+    refused 1 'line 2: not a line of a training log' "$antiphon" plot "$dir/log.jsonl" -o "$here/l.svg"
+done <<'END'
+garbage
+{"type":"step"}
+{"type":"step","step":"2"}
+{"type":"step","step":2,"step":3}
+{"type":"step","step":1e999}
+{"type":"step","step":nan,"loss":1}
+{"type":7,"step":2}
+{"type":"step","step":2
+[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]
+END
+log "$line\n{\"type\":\"step\",\"step\":2,\"loss\":1e999,\"der\":-1e308}"
+"$antiphon" plot "$dir/log.jsonl" -o "$dir/l.svg" || complain "plot of a log with infinite numbers"
+grep -qi 'nan\|inf' "$dir/l.svg" && complain "the picture has coordinates that are no numbers"
+
 # -- what a run reads back: its state and its log
 speech=$dir/speech
 mkdir -p "$speech/a" "$dir/run"
@@ -107,6 +130,16 @@ for file in empty one_byte garbage header_of_2_to_63 absurd_shape half.pt folder
     cp -r "$bad_files/$file" "$dir/run/last.safetensors"
     refused 1 "$dir/run/last.safetensors" train
 done
+rm -rf "$dir/run"
+mkdir "$dir/run"
+for file in garbage page long_line zeros; do # somebody's file, which happens to have that name
+    cp "$bad_files/$file" "$dir/run/log.jsonl"
+    refused 1 'is no log of a run' train
+    cmp "$bad_files/$file" "$dir/run/log.jsonl" || complain "a file that is no log was changed"
+done
+rm "$dir/run/log.jsonl"
+ln -s /dev/zero "$dir/run/log.jsonl"
+refused 1 'is no regular file' train
 [ -z "$(ls -A "$here")" ] || complain "a refused run left $(ls -A "$here")"
 
 # -- outputs: a file that may not grow, a folder that takes none, a folder in a file's place
@@ -114,7 +147,7 @@ full() {
     status=0
     (ulimit -f 8 && "$antiphon" "$@") >"$dir/out" 2>"$dir/err" </dev/null || status=$?
     [ "$status" -eq 1 ] || complain "$* on a full disk exits $status: $(cat "$dir/err")"
-    grep -q 'too large\|No space' "$dir/err" || complain "$* on a full disk: $(cat "$dir/err")"
+    grep -q 'too large\|No space\|disk full' "$dir/err" || complain "$* on a full disk: $(cat "$dir/err")"
     [ -z "$(ls -A "$here")" ] || complain "$* on a full disk left $(ls -A "$here")"
     rm -rf "${here:?}"/*
 }
