@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { LOAD_TICKS = 4096, LOAD_MAX_SECONDS = 24 * 3600 };
+enum { LOAD_TICKS = 4096, LOAD_MAX_SECONDS = 12 * 3600 };
 
 /* libsndfile's own words for a missing file or a directory are of little help. */
 static int check_readable(const char *path, struct error *err)

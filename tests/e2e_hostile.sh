@@ -73,6 +73,14 @@ hostile plot FILE -o "$here/p.svg"
 hostile plot "$rttm" FILE -o "$here/p.svg"
 hostile score --ref "$rttm" --sys "$rttm" --uem FILE
 
+# -- a header that promises more than a hundred days, in a file that has them: zeros, sparse
+printf '.snd\000\000\000\030\377\377\377\377\000\000\000\002\000\000\003\350\000\000\000\001' >"$dir/days.au"
+if truncate -s 9000000000 "$dir/days.au" 2>/dev/null; then
+    refused 1 'days of audio' "$antiphon" features built-in "$dir/days.au" -o "$here/f"
+    refused 1 'days of audio' "$antiphon" stream --fast --input "$dir/days.au" --rttm "$here/r"
+    rm "$dir/days.au"
+fi
+
 # -- data folders: one list of three is bad
 mkdir "$dir/data"
 for list in wav.scp rttm all.uem; do
