@@ -36,6 +36,7 @@ static struct trainer_settings settings(void)
     s.vector = 0.3;
     s.vector_scale = 10.0;
     s.vector_frames = 5;
+    s.mels = 0.2;
     s.ema = 0.9;
     s.threads = 2;
     s.block_frames[0] = 8;
@@ -153,7 +154,8 @@ static void test_shared(void **state)
     s.threads = 1;
     struct trainer *t = open_trainer(&s);
     want = steps(t, 1);
-    assert_true(want.vector > 0.5 && t->heads.n_floats == 6 * 8);
+    assert_true(want.vector > 0.5 && t->heads.n_floats == 6 * 8 + MELS * (16 + 1));
+    assert_true(want.mels > 0.1 && want.mels < 2.0);
     close_trainer(t);
     for (int threads = 2; threads <= 6; threads++) {
         s.threads = threads;
@@ -164,6 +166,7 @@ static void test_shared(void **state)
         assert_true(fabs(got.affinity - want.affinity) < 1e-5 * want.affinity);
         assert_true(fabs(got.vector - want.vector) < 1e-5 * want.vector);
         assert_true(got.vector_right == want.vector_right);
+        assert_true(fabs(got.mels - want.mels) < 1e-5 * want.mels);
         assert_true(fabs(got.norm - want.norm) < 1e-4 * want.norm);
         assert_true(got.der == want.der);
     }
@@ -278,6 +281,42 @@ static void test_voices(void **state)
     unlink(path);
 }
 
+/* Targets are standardised; what the extractor hears of them is learned, alone. */
+static void test_mels(void **state)
+{
+    struct trainer_settings s = settings();
+    double sum = 0.0, squares = 0.0;
+    float targets[TINY_FRAMES * MELS];
+    float *scratch = aligned_alloc(64, mels_scratch_floats() * sizeof(float) / 64 * 64 + 64);
+    struct clip clip;
+    struct error err;
+
+    s.dropout = s.affinity = s.vector = s.scores = 0.0;
+    s.mels = 1.0;
+    s.lr = 1e-2;
+    struct trainer *t = open_trainer(&s);
+    assert_int_equal(clip_init(&clip, source()->n_samples, &err), 0);
+    for (int i = 0; i < 32; i++) {
+        assert_int_equal(tiny_get(&clip, source(), (uint64_t)i, &err), 0);
+        mels_targets(targets, &t->mels, &clip, scratch);
+        for (int k = 0; k < TINY_FRAMES * MELS; k++) {
+            sum += targets[k];
+            squares += (double)targets[k] * targets[k];
+        }
+    }
+    double n = 32.0 * TINY_FRAMES * MELS;
+    assert_true(fabs(sum / n) < 1e-3 && squares / n > 0.9 && squares / n < 1.01);
+    double kept = t->model.params.classifier.weight[0], first = steps(t, 1).mels;
+    steps(t, 98);
+    double last = steps(t, 1).mels;
+    print_message("log-mels: %.3f, then %.3f\n", first, last);
+    assert_true(last < 0.5 * first);
+    assert_true(fabs(t->model.params.classifier.weight[0] - kept) < 0.02 * fabs(kept)); // decay
+    clip_release(&clip);
+    free(scratch);
+    close_trainer(t);
+}
+
 static int bad_get(struct clip *clip, const struct clip_source *s, uint64_t index,
                    struct error *err)
 {
@@ -376,6 +415,7 @@ int main(void)
         cmocka_unit_test(test_same_bits_twice), cmocka_unit_test(test_resumed),
         cmocka_unit_test(test_recompute),       cmocka_unit_test(test_shared),
         cmocka_unit_test(test_learns),          cmocka_unit_test(test_voices),
+        cmocka_unit_test(test_mels),
         cmocka_unit_test(test_frozen),
         cmocka_unit_test(test_bad_steps),       cmocka_unit_test(test_run),
     };
