@@ -113,10 +113,50 @@ static int split_freeze(struct trainer_settings *s, char *list, struct error *er
     return 0;
 }
 
+/* A number that is none is in no range. */
+static int check_numbers(const struct arguments *a, struct error *err)
+{
+    const struct {
+        const char *option;
+        double value, low, high;
+    } numbers[] = {
+        {"batch", a->batch, 1, 1e6}, {"accumulate", a->accumulate, 1, 1e6},
+        {"threads", a->threads, 1, TEAM_MAX}, {"steps", (double)a->steps, 1, 1e12},
+        {"audio", a->audio_hours, 0, 1e9}, {"hours", a->hours, 0, 1e6},
+        {"lr", a->lr, 0, 1e3}, {"lr-encoder", a->lr_encoder, -1, 1e3},
+        {"warmup", (double)a->warmup, 0, 1e12}, {"lr-floor", a->lr_floor, 0, 1},
+        {"weight-decay", a->decay, 0, 1e3}, {"beta2", a->beta2, 0, 0.999999},
+        {"clip", a->clip, 0, 1e9}, {"clip-quantile", a->clip_quantile, 0, 1},
+        {"ema", a->ema, 0, 0.999999}, {"dropout", a->dropout, -1, 0.99},
+        {"layer-drop", a->layer_drop, 0, 0.99}, {"affinity", a->affinity, 0, 1e6},
+        {"vector", a->vector, 0, 1e6}, {"vector-margin", a->vector_margin, 0, 1.5},
+        {"vector-scale", a->vector_scale, 0.01, 1e4}, {"mels", a->mels, 0, 1e6},
+        {"scores", a->scores, 0, 1e6}, {"extractor-gradient", a->extractor_gradient, 0, 1e6},
+        {"dev-clips", a->dev_clips, 1, 1e6}, {"average", a->average, 1, 32},
+        {"validate-every", (double)a->validate_every, 1, 1e12},
+        {"save-every", (double)a->save_every, 1, 1e12}, {"patience", a->patience, 0, 1e6},
+        {"chunk", a->data.chunk_seconds, 0, 600}, {"shift", a->data.shift_seconds, 0, 3600},
+        {"augment", a->data.augment, 0, 1}, {"min-speakers", a->data.min_speakers, 0, 64},
+        {"max-speakers", a->data.max_speakers, 0, 64}, {"voices", a->data.voices, 0, 7},
+        {"dev-voices", a->data.dev_voices, 0, 7}, {"turn-length", a->data.turn_length, 0, 100},
+        {"bridge", a->data.bridge, 0, 10},
+    };
+
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(*numbers); i++) {
+        double x = numbers[i].value;
+        if (!(x >= numbers[i].low && x <= numbers[i].high))
+            return fail(err, "--%s %g: expected %g to %g", numbers[i].option, x, numbers[i].low,
+                        numbers[i].high);
+    }
+    return 0;
+}
+
 static int fill_settings(struct trainer_settings *s, const struct arguments *a, char *freeze,
                          struct error *err)
 {
     *s = trainer_defaults();
+    if (check_numbers(a, err))
+        return -1;
     s->batch = a->batch;
     s->accumulate = a->accumulate;
     s->threads = a->threads;
@@ -145,13 +185,6 @@ static int fill_settings(struct trainer_settings *s, const struct arguments *a, 
     s->recompute = a->recompute;
     s->frozen_batch_norm = a->frozen_batch_norm;
     s->seed = (uint64_t)a->seed;
-    if (a->batch < 1 || a->accumulate < 1 || a->threads < 1 || a->steps < 1 || a->warmup < 0 ||
-        a->validate_every < 1 || a->save_every < 1 || a->lr < 0.0 || a->audio_hours < 0.0 || a->decay < 0.0 ||
-        a->ema < 0.0 || a->ema >= 1.0 || a->dropout >= 1.0 || a->clip_quantile > 1.0 ||
-        a->vector < 0.0 || a->mels < 0.0 || a->scores < 0.0 || a->affinity < 0.0 ||
-        !(a->vector_margin >= 0.0 && a->vector_margin <= 1.5) || !(a->vector_scale > 0.0) ||
-        a->average < 1 || a->average > 32 || a->dev_clips < 1)
-        return fail(err, "a number is out of range: see antiphon help finetune");
     return reach_list_parse(s->block_frames, &s->n_blocks, TRAINER_MAX_REACHES, "--block-ms",
                             a->blocks, err) ||
                    reach_list_parse(s->left_frames, &s->n_lefts, TRAINER_MAX_REACHES, "--left-ms",

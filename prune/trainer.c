@@ -180,17 +180,36 @@ static void fill_report(struct trainer *t, struct step_report *r, double norm, d
     r->der = r->missed + r->false_alarm + r->confusion;
 }
 
-int trainer_step(struct trainer *t, struct step_report *report, struct error *err)
+/* What is no weight (BatchNorm's running statistics) moves before a step is known
+ * to be good: a copy of it, or back. */
+static void buffers_copy(struct trainer *t, int back)
+{
+    float *at = t->buffers;
+
+    for (int i = 0; i < t->n_params; i++) {
+        const struct param *p = &t->list[i];
+        float *here = *param_slot(&t->model.params, p);
+        size_t n = param_count(p);
+        if (p->kind == PARAM_WEIGHT)
+            continue;
+        memcpy(back ? here : at, back ? at : here, n * sizeof(float));
+        at += n;
+    }
+}
+
+static int failed_norm(const struct trainer *t, double norm, struct error *err)
+{
+    const struct worker *last = &t->workers[t->n_workers - 1];
+
+    return fail(err, "step %ld: the gradient's norm is %g; clips %s ... %s", t->step + 1, norm,
+                t->workers[0].clips[0].origin, last->clips[last->n_clips - 1].origin);
+}
+
+/* All clips of the step forward and back; their gradient, summed over all ranks. */
+static int gather_gradient(struct trainer *t, struct error *err)
 {
     const struct trainer_settings *s = &t->settings;
-    double began = clock_monotonic(), norm, clip, factor;
-    int size = t->ranks ? t->ranks->size : 1;
 
-    draw_blocks(t);
-    factor = schedule_factor(s->schedule, t->step, s->steps, s->warmup, s->lr_floor) *
-             t->plateau_factor;
-    t->lr = s->lr * factor;
-    t->lr_encoder = (s->lr_encoder < 0.0 ? s->lr : s->lr_encoder) * factor;
     t->stop = 0;
     if (t->distiller)
         distiller_begin(t->distiller, t->step);
@@ -208,12 +227,30 @@ int trainer_step(struct trainer *t, struct step_report *report, struct error *er
     gradients_fold(t->gradients[0], &t->model);
     if (t->distiller)
         distiller_slopes(t->distiller, &t->gradients[0]->masks, t->step);
+    return 0;
+}
+
+int trainer_step(struct trainer *t, struct step_report *report, struct error *err)
+{
+    const struct trainer_settings *s = &t->settings;
+    double began = clock_monotonic(), norm, clip, factor;
+    int size = t->ranks ? t->ranks->size : 1;
+
+    draw_blocks(t);
+    factor = schedule_factor(s->schedule, t->step, s->steps, s->warmup, s->lr_floor) *
+             t->plateau_factor;
+    t->lr = s->lr * factor;
+    t->lr_encoder = (s->lr_encoder < 0.0 ? s->lr : s->lr_encoder) * factor;
+    buffers_copy(t, 0);
+    if (gather_gradient(t, err)) {
+        buffers_copy(t, 1);
+        return -1;
+    }
     norm = gradient_norm(t, &t->gradients[0]->params);
-    if (!isfinite(norm))
-        return fail(err, "step %ld: the gradient's norm is %g; clips %s ... %s", t->step + 1, norm,
-                    t->workers[0].clips[0].origin,
-                    t->workers[t->n_workers - 1].clips[t->workers[t->n_workers - 1].n_clips - 1]
-                        .origin);
+    if (!isfinite(norm)) {
+        buffers_copy(t, 1);
+        return failed_norm(t, norm, err);
+    }
     clip = clip_value(t, norm);
     t->scale = clip > 0.0 ? fmin(1.0, clip / (norm + 1e-6)) : 1.0;
     team_run(&t->team, apply, t);

@@ -86,6 +86,7 @@ struct trainer {
     struct mels mels;
     struct arena moments;
     unsigned char *frozen;    // [n_params]
+    float *buffers;           // what is no weight, as it was before the step in hand
     int n_frames;             // of a clip
     int n_workers;
     struct worker *workers;

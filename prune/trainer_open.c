@@ -77,13 +77,14 @@ static int is_frozen(const struct trainer *t, const struct param *p)
 }
 
 /* Which parts learn at all: a walk ends where nothing more does. */
-static void set_frozen(struct trainer *t)
+static int set_frozen(struct trainer *t, struct error *err)
 {
-    int extractor = 0, encoder = 0;
+    int extractor = 0, encoder = 0, any = t->heads.n || t->distiller;
 
     for (int i = 0; i < t->n_params; i++) {
         const struct param *p = &t->list[i];
         t->frozen[i] = (unsigned char)is_frozen(t, p);
+        any = any || !t->frozen[i];
         if (!t->frozen[i] && p->encoder)
             encoder = 1;
         if (!t->frozen[i] && strstr(p->name, "feature_extractor."))
@@ -95,6 +96,7 @@ static void set_frozen(struct trainer *t)
         g->train_extractor = extractor;
         g->train_encoder = encoder;
     }
+    return any ? 0 : fail(err, "every tensor is frozen: nothing is left to learn");
 }
 
 static void moments_place(struct trainer *t)
@@ -154,6 +156,15 @@ static int add_heads(struct trainer *t, struct error *err)
     return mels_open(&t->mels, t->source, err);
 }
 
+static size_t buffer_floats(const struct trainer *t)
+{
+    size_t n = 0;
+
+    for (int i = 0; i < t->n_params; i++)
+        n += t->list[i].kind == PARAM_WEIGHT ? 0 : param_count(&t->list[i]);
+    return n;
+}
+
 static int trainer_start(struct trainer *t, const struct checkpoint *weights, struct error *err)
 {
     struct reach reach = training_reach(t);
@@ -189,7 +200,8 @@ static int trainer_start(struct trainer *t, const struct checkpoint *weights, st
     t->workers = calloc((size_t)t->n_workers, sizeof(*t->workers));
     t->gradients = calloc((size_t)t->n_workers, sizeof(*t->gradients));
     t->frozen = calloc((size_t)t->n_params, 1);
-    if (!t->workers || !t->gradients || !t->frozen)
+    t->buffers = calloc(buffer_floats(t) + 1, sizeof(float));
+    if (!t->buffers || !t->workers || !t->gradients || !t->frozen)
         return fail(err, "out of memory");
     op_set_threads(t->n_workers);
     t->peak = op_peak(err);
@@ -201,7 +213,8 @@ static int trainer_start(struct trainer *t, const struct checkpoint *weights, st
             return -1;
         t->gradients[i] = &t->workers[i].gradients;
     }
-    set_frozen(t);
+    if (set_frozen(t, err))
+        return -1;
     reduce_open(&t->reduce, &t->model, t->gradients, t->n_workers, t->ranks);
     return team_open(&t->team, t->n_workers, t->ranks, err);
 }
@@ -248,6 +261,7 @@ void trainer_close(struct trainer *t)
     free(t->workers);
     free(t->gradients);
     free(t->frozen);
+    free(t->buffers);
     free(t->config);
     arena_release(&t->moments);
     model_close(&t->model);

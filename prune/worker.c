@@ -131,6 +131,17 @@ static void report_failure(struct trainer *t, const struct error *err)
     pthread_mutex_unlock(&t->team.lock);
 }
 
+/* One sample that is no number would make every loss of the batch none. */
+static int check_samples(const struct clip *clip, struct error *err)
+{
+    for (int64_t i = 0; i < clip->n_samples; i++) {
+        if (!isfinite(clip->samples[i]))
+            return fail(err, "%s: sample %lld is %g", clip->origin, (long long)i,
+                        clip->samples[i]);
+    }
+    return 0;
+}
+
 static void place_samples(struct worker *w, int i)
 {
     const struct clip *clip = &w->clips[i];
@@ -162,7 +173,8 @@ static int fetch_batch(struct worker *w, const struct clip_source *source, uint6
     }
     w->reader_due = first + (uint64_t)w->stride;
     for (int i = 0; i < w->n_clips; i++) {
-        if (clip_reader_next(w->reader, &w->clips[i], err) < 0) {
+        if (clip_reader_next(w->reader, &w->clips[i], err) < 0 ||
+            check_samples(&w->clips[i], err)) {
             clip_reader_close(&w->reader);
             return -1;
         }
@@ -336,8 +348,10 @@ void worker_train(void *user, int member)
     }
     uint64_t first = t->next_clip + (uint64_t)t->micro * (uint64_t)(s->batch * size) +
                      (uint64_t)(rank * s->batch + w->first);
-    if (fetch_batch(w, t->source, first, &err))
+    if (fetch_batch(w, t->source, first, &err)) {
+        fail_prefix(&err, "step %ld: ", t->step + 1);
         report_failure(t, &err);
+    }
     team_barrier(&t->team);
     if (t->stop)
         return;
