@@ -155,6 +155,16 @@ static int stops(const struct run *r)
     return r->trainer->ranks ? ranks_any(r->trainer->ranks, yes) : yes;
 }
 
+/* A step failed and left the state as it was before: that is kept. */
+static int save_before(struct run *r, struct error *err)
+{
+    struct error why = *err, unsaved;
+
+    if (r->trainer->step > 0 && save(r, &unsaved))
+        return fail(err, "%s; and %s", why.text, unsaved.text);
+    return -1;
+}
+
 static int loop(struct run *r, struct error *err)
 {
     const struct run_settings *s = r->s;
@@ -165,7 +175,7 @@ static int loop(struct run *r, struct error *err)
         if (stops(r))
             return save(r, err) ? -1 : RUN_INTERRUPTED;
         if (trainer_step(t, &report, err))
-            return -1;
+            return save_before(r, err);
         if (is_first(r) && run_log_step(&r->log, &report, err))
             return -1;
         if (s->tell)

@@ -6,7 +6,7 @@
  *   model-STEP.safetensors   the models of the best validations
  *   log.jsonl                one JSON object a line, `type` one of
  *     step        step, loss, affinity, vector, vector_right (percent of speakers'
- *                 vectors nearest to their own), der, missed, false_alarm, confusion, lr, norm,
+ *                 vectors nearest to their own), mels, der, missed, false_alarm, confusion, lr, norm,
  *                 clip, block, left (frames; 0: whole), seconds, cpu_seconds,
  *                 audio_seconds,
  *                 gemm_share

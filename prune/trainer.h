@@ -13,6 +13,7 @@
 #include "prune/clip.h"
 #include "prune/distiller.h"
 #include "prune/heads.h"
+#include "prune/mels.h"
 #include "prune/objective.h"
 #include "prune/optimizer.h"
 #include "prune/reduce.h"
@@ -37,10 +38,12 @@ struct trainer_settings {
     double extractor_scale; // of the extractor's gradients
     double dropout;     // >= 0: instead of the model's rates
     double layer_drop;
+    double scores;      // weight of the powerset loss; 0: the others alone train
     double affinity;    // weight of the deep-clustering loss
     double vector;      // weight of the loss of voice_loss.h,
     double vector_margin, vector_scale; // its margin in radians and its scale
     int vector_frames;  // that a speaker must be alone in a clip for it
+    double mels;        // weight of the log-mel regression
     int exact;          // permutation by least NLL
     int frozen_batch_norm; // BatchNorm uses its running statistics
     int recompute;
@@ -58,6 +61,7 @@ struct step_report {
     long step; // from 1
     uint64_t first_clip;
     double loss, affinity, der, missed, false_alarm, confusion; // der .. in percent
+    double mels;
     double vector, vector_right;   // its loss, and percent of vectors nearest to their class
     double lr, norm, clip;
     double seconds, audio_seconds; // of this step, over all ranks
@@ -79,9 +83,11 @@ struct trainer {
     int n_params;
     struct model_params m, v, ema; // moments; ema: placed if settings.ema
     struct heads heads;       // what losses need besides the model
-    int voices;               // its head of speakers, -1: none
+    int voices, mel_weight, mel_bias; // numbers of heads, -1: none
+    struct mels mels;
     struct arena moments;
     unsigned char *frozen;    // [n_params]
+    float *buffers;           // what is no weight, as it was before the step in hand
     int n_frames;             // of a clip
     int n_workers;
     struct worker *workers;

@@ -134,7 +134,7 @@ static void add(float *dx, const float *x, float scale, size_t n)
 
 /* dx: by rep 0; it becomes the slope by the projection, and on to the samples. */
 static void walk_input(struct gradients *g, float *dx, struct model_acts *a, const struct model *m,
-                       const struct block *blocks, int n_blocks)
+                       const float *by_projection, const struct block *blocks, int n_blocks)
 {
     const struct model_config *c = &m->config;
     const struct model_params *p = &m->params;
@@ -157,6 +157,8 @@ static void walk_input(struct gradients *g, float *dx, struct model_acts *a, con
                           g->region_slope, g->columns, e->projection, m->encoder.pos_conv, &pos,
                           blocks, n_blocks);
     }
+    if (by_projection)
+        add(dx, by_projection, 1.0f, n);
     dropout_apply(dx, a->training, c->wavlm.projection_dropout, DROP_PROJECTION, 0, n);
     linear_backward(features, 0.0f, g->params.projection.weight, g->params.projection.bias, dx,
                     e->features_normed, p->projection.weight, T, width, C);
@@ -224,6 +226,6 @@ void walk_backward(struct gradients *g, struct model_acts *a, struct model_state
         walk_layer(g, dx, a, m, i - 1, left, blocks, n_blocks);
         tell(g, layers - i + 1);
     }
-    walk_input(g, dx, a, m, blocks, n_blocks);
+    walk_input(g, dx, a, m, slopes->projection, blocks, n_blocks);
     tell(g, layers + 1);
 }

@@ -28,6 +28,9 @@ struct worker {
     float *scratch;       // of the affinity loss
     struct voice_loss voice;
     float *voice_scratch;
+    float *mel_targets, *mel_guess; // [rows,MELS]
+    float *mel_scratch;
+    float *projection_slopes; // [rows,C]
     struct model_state teacher_state; // of a distiller
     struct model_acts teacher_acts;
     struct block *teacher_blocks; // [n_clips] whole clips
