@@ -6,7 +6,8 @@
  *
  *   y[t,h,o] = shift[o] + sum_i,j,c x[t S + i - K/2, h S + j - K/2, c] w[o,c,j,i]
  *
- * with zeros around x, then adds a residual and cuts off below zero where asked.
+ * with zeros around x; then what y held before is added and what is below zero
+ * cut off, where asked.
  *
  * Kernel 3 of stride 1 goes along time by Winograd's F(4,3): four frames from six
  * products instead of twelve, each a matrix product over all bands of a tile
@@ -34,6 +35,9 @@ struct conv2d {
 
 void conv2d_place(struct conv2d *c, const struct conv2d_shape *shape, struct arena *arena);
 
+/* How many floats weight has. */
+size_t conv2d_weights(const struct conv2d_shape *shape);
+
 /* From the kernel [out,in,K,K] (bands before time) and what the BatchNorm behind
  * it does to a channel: y = scale x + shift. */
 void conv2d_fill(struct conv2d *c, const float *kernel, const double *scale, const double *shift);
@@ -42,18 +46,24 @@ void conv2d_fill(struct conv2d *c, const float *kernel, const double *scale, con
 struct conv2d_scratch {
     float *gathered; // windows, or the six planes of a tile's input
     float *products; // of the six planes
-    float *zeros;    // one frame
-    size_t n_gathered, n_products, n_zeros;
+    float *zeros;    // a frame in front of the first one and behind the last
+    float *spill;    // for frames of the last tile that are behind the end
+    size_t n_gathered, n_products, n_zeros, n_spill;
 };
 
 /* Makes room for maps of H bands going in; of any length. */
 void conv2d_scratch_need(struct conv2d_scratch *s, const struct conv2d_shape *shape, int H);
 void conv2d_scratch_place(struct conv2d_scratch *s, struct arena *arena);
 
-/* Fills y, whose data are the caller's: ceil(T/S) frames of ceil(H/S) bands.
- * residual: added before the cut, or NULL; may be y. */
+enum conv2d_flags {
+    CONV2D_ADD = 1,  // y's data hold a residual of its shape
+    CONV2D_RELU = 2,
+};
+
+/* Fills y, whose data are the caller's and not x's: ceil(T/S) frames of ceil(H/S)
+ * bands. */
 void conv2d_forward(struct map *y, struct conv2d_scratch *s, const struct conv2d *c,
-                    const struct map *x, const float *residual, int relu);
+                    const struct map *x, int flags);
 
 /* Multiply-accumulates of a direct convolution, for counting. */
 double conv2d_macs(const struct conv2d_shape *shape, int T, int H);

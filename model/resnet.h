@@ -65,7 +65,7 @@ struct resnet_acts {
     double *band_mean;    // [bands]
     float *bank_scratch;
     float *weights;       // [frames of the last map]
-    double *mean, *square; // [F]
+    double *mean, *square; // [F] sums of a pooling
     float *stats;         // [2 F] means, deviations; channel by channel, then band
     size_t max_samples;
     struct conv2d_scratch scratch;
