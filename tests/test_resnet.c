@@ -72,7 +72,9 @@ static void test_fbank(void **state)
         const struct tensor *wave = find(&io, "in.%s.wave", signals[i]);
         const struct tensor *want = find(&io, "out.%s.fbank", signals[i]);
         size_t n = tensor_count(want);
-        resnet_features(&s.acts, &s.net, wave->data, tensor_count(wave));
+        float *x = check_wave(wave);
+        resnet_features(&s.acts, &s.net, x, tensor_count(wave));
+        free(x);
         assert_int_equal(resnet_frames(tensor_count(wave)), want->size[0]);
         for (size_t k = 0; k < n; k++) {
             double d = fabs((double)s.acts.features[k] - (double)((const float *)want->data)[k]);
@@ -245,7 +247,8 @@ static void test_wave_to_vectors(void **state)
     float vector[E];
 
     subject_open(&s);
-    const float *wave = values(&s.io, "in.%s", "wave"), *w = values(&s.io, "in.%s", "wave_weights");
+    const float *w = values(&s.io, "in.%s", "wave_weights");
+    float *wave = check_wave(find(&s.io, "in.%s", "wave"));
     for (int row = 0; row < 2; row++) {
         resnet_vectors(vector, &s.acts, &s.net, wave + 48000 * row, 48000, w + 149 * row, 1, 149);
         check_close("with weights", vector, values(&s.io, "out.%s.embedding", "wave") + E * row, E,
@@ -254,6 +257,7 @@ static void test_wave_to_vectors(void **state)
         check_close("without", vector,
                     values(&s.io, "out.%s.embedding_no_weights", "wave") + E * row, E, 1e-4);
     }
+    free(wave);
     subject_close(&s);
 }
 
