@@ -18,8 +18,9 @@ static const struct usage usage = {
     "MODEL AUDIO",
     "Writes the representations of a recording as safetensors, each [frames, width]: conv\n"
     "(what enters the projection), projection, layer_0 .. layer_N, and for a diarization\n"
-    "model scores, the log-probabilities of the powerset's classes. Without --block the\n"
-    "recording is one block, as upstream computes it. MODEL may be built-in.\n\n"
+    "model scores, the log-probabilities of the powerset's classes, and vectors, the speaker\n"
+    "vector of every frame, if the model has them. Without --block the recording is one\n"
+    "block, as upstream computes it. MODEL may be built-in.\n\n"
     "  antiphon features built-in talk.wav -o talk.safetensors\n"
     "  antiphon features model.safetensors talk.wav --block 320 --left 8000 -o talk.safetensors",
 };
@@ -31,7 +32,7 @@ struct settings {
     double horizon_seconds;
 };
 
-enum { MAX_OUTPUTS = MAX_LAYERS + 5 };
+enum { MAX_OUTPUTS = MAX_LAYERS + 6 };
 
 /* The rows of one result, gathered over all blocks. */
 struct result {
@@ -45,6 +46,7 @@ struct results {
     struct result list[MAX_OUTPUTS];
     int n;
     int64_t n_frames;
+    float *vectors; // [rows of a block,EMBEDDING] or NULL: the model has none
 };
 
 static void add_result(struct results *r, const char *name, int number, const float *source,
@@ -69,6 +71,13 @@ static int results_open(struct results *r, const struct model *m, const struct m
         add_result(r, "layer_", i, a->encoder.rep[i], C);
     if (m->config.readout.present)
         add_result(r, "scores", -1, a->readout.scores, m->config.readout.n_classes);
+    if (m->config.readout.embedding) {
+        size_t rows = (size_t)reach_call(&m->reach).n_rows;
+        r->vectors = malloc(rows * (size_t)m->config.readout.embedding * sizeof(float));
+        if (!r->vectors)
+            return fail(err, "out of memory");
+        add_result(r, "vectors", -1, r->vectors, m->config.readout.embedding);
+    }
     for (int i = 0; i < r->n; i++) {
         r->list[i].rows = malloc((size_t)n_frames * (size_t)r->list[i].width * sizeof(float));
         if (!r->list[i].rows)
@@ -104,6 +113,7 @@ static void results_close(struct results *r)
 {
     for (int i = 0; i < r->n; i++)
         free(r->list[i].rows);
+    free(r->vectors);
 }
 
 static int run(const struct model *m, const char *output, const float *samples, int64_t n,
@@ -122,6 +132,8 @@ static int run(const struct model *m, const char *output, const float *samples, 
         while (block_next(&b, &state.at, n - state.at.samples, 1, m->reach.block_frames,
                           m->reach.right_frames)) {
             model_forward(&acts, &state, m, samples + state.at.samples, &b, 1);
+            if (results.vectors)
+                model_vectors(results.vectors, m, acts.readout.sum, b.own);
             results_keep(&results, &b);
             progress_at(&progress, (double)state.at.samples / 16000.0);
         }

@@ -33,6 +33,7 @@ struct arguments {
     const char *model, *arch, *config, *output, *run, *blocks, *lefts, *dev_blocks, *schedule;
     const char *freeze, *assignment;
     double lr, lr_encoder, decay, clip, clip_quantile, ema, dropout, layer_drop, affinity;
+    double vector, vector_margin, vector_scale;
     double hours, lr_floor, beta2, extractor_gradient;
     int batch, accumulate, threads, dev_clips, patience, average, recompute, frozen_batch_norm;
     long steps, warmup, validate_every, save_every;
@@ -131,6 +132,9 @@ static int fill_settings(struct trainer_settings *s, const struct arguments *a, 
     s->dropout = a->dropout;
     s->layer_drop = a->layer_drop;
     s->affinity = a->affinity;
+    s->vector = a->vector;
+    s->vector_margin = a->vector_margin;
+    s->vector_scale = a->vector_scale;
     if (strcmp(a->assignment, "exact") && strcmp(a->assignment, "hard"))
         return fail(err, "--assignment %.40s: expected exact or hard", a->assignment);
     s->exact = !strcmp(a->assignment, "exact");
@@ -141,6 +145,8 @@ static int fill_settings(struct trainer_settings *s, const struct arguments *a, 
     if (a->batch < 1 || a->accumulate < 1 || a->threads < 1 || a->steps < 1 || a->warmup < 0 ||
         a->validate_every < 1 || a->save_every < 1 || a->lr < 0.0 || a->decay < 0.0 ||
         a->ema < 0.0 || a->ema >= 1.0 || a->dropout >= 1.0 || a->clip_quantile > 1.0 ||
+        a->vector < 0.0 || a->affinity < 0.0 ||
+        !(a->vector_margin >= 0.0 && a->vector_margin <= 1.5) || !(a->vector_scale > 0.0) ||
         a->average < 1 || a->average > 32 || a->dev_clips < 1)
         return fail(err, "a number is out of range: see antiphon help finetune");
     return reach_list_parse(s->block_frames, &s->n_blocks, TRAINER_MAX_REACHES, "--block-ms",
@@ -259,6 +265,7 @@ int cmd_finetune(int argc, const char **argv, struct error *err)
         .blocks = "160,320,500,1000,whole", .lefts = "4000,8000,whole", .dev_blocks = "320,whole",
         .schedule = "constant", .assignment = "exact", .lr = 1e-3, .lr_encoder = -1.0, .decay = 0.01,
         .clip_quantile = 0.9, .dropout = -1.0, .beta2 = 0.999, .extractor_gradient = 0.1,
+        .vector_margin = 0.2, .vector_scale = 30.0,
         .batch = 16, .accumulate = 1, .threads = (int)sysconf(_SC_NPROCESSORS_ONLN),
         .dev_clips = 32, .average = 5, .steps = 10000, .validate_every = 500, .save_every = 100,
         .seed = 1, .data.augment = 0.5,
@@ -290,6 +297,11 @@ int cmd_finetune(int argc, const char **argv, struct error *err)
         {"layer-drop", 0, POPT_ARG_DOUBLE, &a.layer_drop, 0, "leave encoder layers out (0)", "P"},
         {"affinity", 0, POPT_ARG_DOUBLE, &a.affinity, 0,
          "weight of the deep-clustering loss of the speaker vectors (0)", "W"},
+        {"vector", 0, POPT_ARG_DOUBLE, &a.vector, 0,
+         "weight of the speaker vectors' loss against all speakers of the data (0)", "W"},
+        {"vector-margin", 0, POPT_ARG_DOUBLE, &a.vector_margin, 0,
+         "its additive angular margin, radians (0.2)", "R"},
+        {"vector-scale", 0, POPT_ARG_DOUBLE, &a.vector_scale, 0, "its scale of cosines (30)", "S"},
         {"assignment", 0, POPT_ARG_STRING, &a.assignment, 0,
          "of speakers: exact (least loss) or hard (upstream's)", "NAME"},
         {"extractor-gradient", 0, POPT_ARG_DOUBLE, &a.extractor_gradient, 0,

@@ -7,8 +7,8 @@ enum { DEV_SEED = 20001 }; // of the validation's meetings, the same for every r
 
 static int open_simulation(struct simulation *sim, struct speech_bank *bank, const char *folder,
                            struct finetune_sources *s, const struct finetune_data *d,
-                           const struct model_config *c, double seconds, int threads,
-                           uint64_t seed, struct error *err)
+                           const struct model_config *c, double seconds, int voices,
+                           int threads, uint64_t seed, struct error *err)
 {
     struct simulate_settings settings = simulate_defaults;
 
@@ -18,6 +18,8 @@ static int open_simulation(struct simulation *sim, struct speech_bank *bank, con
         settings.turns.length = (float)d->turn_length;
     if (d->bridge > 0.0)
         settings.bridge = (float)d->bridge;
+    if (voices > 0)
+        settings.voices = voices;
     settings.max_speakers = d->max_speakers > 0 ? d->max_speakers : c->readout.n_speakers;
     if (speech_bank_open(bank, folder, threads, err))
         return -1;
@@ -36,6 +38,8 @@ static int open_folder(struct data_folder *folder, const char *path, struct fine
     settings.keep = c->readout.n_speakers;
     settings.shuffle = train;
     settings.augment = train ? (float)d->augment : 0.0f;
+    if (d->voices > 0)
+        settings.voices = d->voices;
     return data_open(folder, path, &settings, train && d->noise ? &s->noise : NULL,
                      train && d->rir ? &s->rooms : NULL, seed, err);
 }
@@ -70,8 +74,8 @@ int finetune_sources_open(struct finetune_sources *s, const struct finetune_data
         s->dev = &s->dev_folder.source;
     }
     if (d->speech) {
-        if (open_simulation(&s->simulation, &s->speech, d->speech, s, d, c, seconds, threads, seed,
-                            err))
+        if (open_simulation(&s->simulation, &s->speech, d->speech, s, d, c, seconds, d->voices,
+                            threads, seed, err))
             return -1;
         s->train = &s->simulation.source;
     }
@@ -79,7 +83,7 @@ int finetune_sources_open(struct finetune_sources *s, const struct finetune_data
         return fail(err, "give one of --dev and --dev-speech");
     if (d->dev_speech) {
         if (open_simulation(&s->dev_simulation, &s->dev_speech, d->dev_speech, s, d, c, seconds,
-                            threads, DEV_SEED, err))
+                            d->dev_voices > 0 ? d->dev_voices : 1, threads, DEV_SEED, err))
             return -1;
         s->dev = &s->dev_simulation.source;
     }

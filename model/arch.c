@@ -8,6 +8,7 @@
 #include "model/config.h"
 
 #include <cjson/cJSON.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -172,12 +173,16 @@ char *config_arch_json(const char *name, struct error *err)
         fail(err, "unknown architecture \"%.40s\"; there are %s", name, config_arch_names);
         return NULL;
     }
+    errno = 0; // what cannot be added is left out without a word, but malloc says why
     root = cJSON_CreateObject();
     add_wavlm(root, a);
     add_readout(root, a);
     json = cJSON_PrintUnformatted(root);
     cJSON_Delete(root);
-    if (!json)
-        fail(err, "out of memory");
+    if (!json || errno == ENOMEM) {
+        fail(err, "out of memory; close other programs");
+        free(json);
+        return NULL;
+    }
     return json;
 }

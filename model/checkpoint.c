@@ -119,7 +119,7 @@ static int map_descriptor(void **bytes, size_t *n_bytes, int fd, struct error *e
     if (fstat(fd, &st))
         return fail(err, "cannot be examined: %s", strerror(errno));
     if (S_ISDIR(st.st_mode))
-        return fail(err, "is a folder; expected a model file (a folder may be given to convert)");
+        return fail(err, "is a folder; expected a model file");
     if (!S_ISREG(st.st_mode))
         return fail(err, "is no regular file and cannot be mapped; copy it to a file first");
     if (st.st_size == 0)
@@ -133,7 +133,7 @@ static int map_descriptor(void **bytes, size_t *n_bytes, int fd, struct error *e
     return 0;
 }
 
-int checkpoint_open(struct checkpoint *c, const char *path, struct error *err)
+int checkpoint_open_file(struct checkpoint *c, const char *path, struct error *err)
 {
     void *bytes = NULL;
     size_t n_bytes = 0;
@@ -154,9 +154,29 @@ int checkpoint_open(struct checkpoint *c, const char *path, struct error *err)
     return open_with(c, read_any, path, err);
 }
 
+int checkpoint_open(struct checkpoint *c, const char *path, struct error *err)
+{
+    struct stat st;
+
+    if (stat(path, &st) || !S_ISDIR(st.st_mode))
+        return checkpoint_open_file(c, path, err);
+    if (storage_new(c, NULL, 0, err))
+        return fail_prefix(err, "%.300s: ", path);
+    if (!folder_read(c, path, err)) {
+        if (!sort_tensors(c, err))
+            return 0;
+        fail_prefix(err, "%.300s: ", path);
+    }
+    checkpoint_close(c);
+    return -1;
+}
+
 void checkpoint_close(struct checkpoint *c)
 {
     if (c->storage) {
+        for (int i = 0; i < c->storage->n_parts; i++)
+            checkpoint_close(&c->storage->parts[i]);
+        free(c->storage->parts);
         pool_release(&c->storage->pool);
         if (c->storage->mapping)
             munmap(c->storage->mapping, c->storage->n_bytes);

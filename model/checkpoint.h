@@ -42,7 +42,10 @@ struct checkpoint {
 
 /* Opens an antiphon (or any) safetensors file, or an upstream torch file
  * {"config", "state_dict"} or a plain state dict, told apart by content. For a
- * torch file, config is {"wavlm": <its config>}, or NULL if it has none. */
+ * torch file, config is {"wavlm": <its config>}, or NULL if it has none.
+ * A folder is Hugging Face's (config.json and weights, perhaps in shards) or
+ * DiariZen's (config.toml and pytorch_model.bin); its tensors get upstream's
+ * names, and its config says that the model is made for whole windows. */
 int checkpoint_open(struct checkpoint *c, const char *path, struct error *err);
 
 /* The same for safetensors that stand in memory (the built-in model). The

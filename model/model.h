@@ -112,4 +112,11 @@ void model_acts_close(struct model_acts *a);
 void model_forward(struct model_acts *a, struct model_state *s, const struct model *m,
                    const float *samples, const struct block *blocks, int n_blocks);
 
+/* The speaker vectors of n rows of a weighted sum (readout.sum after a forward,
+ * or means of its rows: both give the same, the map being affine). Only for a
+ * model with an embedding readout, config.readout.embedding > 0. No allocation.
+ *
+ *   vectors [n,EMBEDDING]    sum [n,C] */
+void model_vectors(float *vectors, const struct model *m, const float *sum, int n);
+
 #endif

@@ -6,8 +6,8 @@
  *   scores = log softmax(classifier x)                          [T,CLASSES]
  *
  * Rows of scores are log-probabilities of the powerset's classes: nobody, each
- * speaker, each pair, ... The embedding readout, where there is one, is
- * embedding(mean of sum over frames in which one speaker is alone). */
+ * speaker, each pair, ... Where there is an embedding readout, speaker vectors are
+ * made of sum (model_vectors in model.h). */
 #ifndef READOUT_H
 #define READOUT_H
 

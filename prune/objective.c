@@ -175,20 +175,6 @@ void objective_scores(const struct objective *o, struct objective_sums *sums, fl
     sums->clips += 1;
 }
 
-/* The speaker who is alone in a frame, or -1. */
-static int alone(const uint8_t *labels)
-{
-    int who = -1;
-
-    for (int s = 0; s < CLIP_MAX_SPEAKERS; s++) {
-        if (labels[s] && who >= 0)
-            return -1;
-        if (labels[s])
-            who = s;
-    }
-    return who;
-}
-
 /* unit[k] = v[t] / |v[t]| of the k-th frame with one speaker; their number. */
 static int gather_units(float *unit, const float *vectors, const struct clip *clip, int E)
 {
@@ -197,7 +183,7 @@ static int gather_units(float *unit, const float *vectors, const struct clip *cl
     for (int t = 0; t < clip->n_frames; t++) {
         const float *v = vectors + (size_t)t * (size_t)E;
         double squares = 1e-12;
-        if (alone(clip->labels + (size_t)t * CLIP_MAX_SPEAKERS) < 0)
+        if (clip_alone(clip, t) < 0)
             continue;
         for (int e = 0; e < E; e++)
             squares += (double)v[e] * v[e];
@@ -232,7 +218,7 @@ void objective_affinity(const struct objective *o, struct objective_sums *sums, 
         return;
     memset(vy, 0, (size_t)S * (size_t)E * sizeof(float));
     for (int t = 0; t < clip->n_frames; t++) {
-        int who = alone(clip->labels + (size_t)t * S);
+        int who = clip_alone(clip, t);
         if (who < 0)
             continue;
         for (int e = 0; e < E; e++)
@@ -253,7 +239,7 @@ void objective_affinity(const struct objective *o, struct objective_sums *sums, 
     gemm_nn(by_unit, E, unit, E, vv, E, n, E, E, 1.0f, 0.0f);
     k = 0;
     for (int t = 0; t < clip->n_frames; t++) {
-        int who = alone(clip->labels + (size_t)t * S);
+        int who = clip_alone(clip, t);
         const float *v = vectors + (size_t)t * (size_t)E, *u = unit + (size_t)k * (size_t)E;
         float *d = slopes + (size_t)t * (size_t)E;
         double squares = 1e-12, along = 0.0;

@@ -5,7 +5,8 @@
  *   last.safetensors         the whole state, after every `save_every` steps
  *   model-STEP.safetensors   the models of the best validations
  *   log.jsonl                one JSON object a line, `type` one of
- *     step        step, loss, der, missed, false_alarm, confusion, lr, norm,
+ *     step        step, loss, affinity, vector, vector_right (percent of speakers'
+ *                 vectors nearest to their own), der, missed, false_alarm, confusion, lr, norm,
  *                 clip, block, left (frames; 0: whole), seconds, audio_seconds,
  *                 gemm_share
  *     validation  step, block, der, missed, false_alarm, confusion; and with

@@ -27,6 +27,9 @@ struct trainer_settings trainer_defaults(void)
         .extractor_scale = 0.1,
         .dropout = -1.0,
         .exact = 1,
+        .vector_margin = 0.2,
+        .vector_scale = 30.0,
+        .vector_frames = 25,
         .n_blocks = 1,
         .n_lefts = 1,
         .seed = 1,
@@ -51,15 +54,32 @@ static struct reach training_reach(const struct trainer *t)
     };
 }
 
+/* A run's state is a model among other things. */
+static int is_state(const char *name)
+{
+    return strncmp(name, "train.", 6) == 0 || strncmp(name, "gate.", 5) == 0;
+}
+
 /* A config may ask for what a checkpoint lacks: model_open refuses it. */
 static int copy_weights(struct trainer *t, const struct checkpoint *weights, struct error *err)
 {
     struct checkpoint file = *weights;
     struct model source;
     struct reach least = reach_defaults();
+    int status;
 
     file.config = t->config;
-    if (model_open(&source, &file, &least, err))
+    file.n_tensors = 0;
+    file.tensors = malloc(((size_t)weights->n_tensors + 1) * sizeof(*file.tensors));
+    if (!file.tensors)
+        return fail(err, "out of memory");
+    for (int i = 0; i < weights->n_tensors; i++) {
+        if (!is_state(weights->tensors[i].name))
+            file.tensors[file.n_tensors++] = weights->tensors[i];
+    }
+    status = model_open(&source, &file, &least, err);
+    free(file.tensors);
+    if (status)
         return -1;
     for (int i = 0; i < t->n_params; i++) {
         const float *values = param_values(&source.params, &t->list[i]);
@@ -109,6 +129,7 @@ static void moments_place(struct trainer *t)
     params_place(&t->v, t->list, t->n_params, &t->moments);
     if (t->settings.ema > 0.0)
         params_place(&t->ema, t->list, t->n_params, &t->moments);
+    heads_place(&t->heads, &t->moments);
 }
 
 static void ema_start(struct trainer *t)
@@ -123,6 +144,24 @@ static void override_dropout(struct model_config *c, float rate)
     c->wavlm.projection_dropout = c->wavlm.attention_dropout = rate;
     c->wavlm.dropout = rate;
     c->readout.dropout = c->readout.conv_dropout = rate;
+}
+
+/* What the losses that were asked for need. */
+static int add_heads(struct trainer *t, struct error *err)
+{
+    const struct readout_config *r = &t->model.config.readout;
+
+    t->voices = -1;
+    if (t->settings.vector <= 0.0 || t->distiller)
+        return 0;
+    if (!r->embedding)
+        return fail(err, "a loss of speaker vectors, but the model has no embedding readout: set "
+                    "embedding_dim in its config, or leave --vector out");
+    if (t->source->n_known < 2)
+        return fail(err, "a loss of speaker vectors, but the data knows %d speakers",
+                    t->source->n_known);
+    t->voices = heads_add(&t->heads, "voices", t->source->n_known, r->embedding, 1, 1.0f);
+    return 0;
 }
 
 static int trainer_start(struct trainer *t, const struct checkpoint *weights, struct error *err)
@@ -143,11 +182,16 @@ static int trainer_start(struct trainer *t, const struct checkpoint *weights, st
         params_randomize(&t->model.params, t->list, t->n_params, t->settings.seed);
     if (t->distiller) // representations alone are compared; its tensors stay in the list
         t->model.config.readout.present = 0;
+    if (add_heads(t, err))
+        return -1;
     moments_place(t);
     if (arena_commit(&t->moments, err))
         return -1;
     moments_place(t);
     ema_start(t);
+    heads_randomize(&t->heads, t->settings.seed);
+    if (weights)
+        heads_begin_from(&t->heads, weights);
     model_derive(&t->model);
 
     t->n_workers = t->settings.threads < t->settings.batch ? t->settings.threads
@@ -238,6 +282,7 @@ static double gradient_norm(const struct trainer *t, const struct model_params *
         if (!t->frozen[i])
             squares += squares_sum(param_values(g, &t->list[i]), param_count(&t->list[i]));
     }
+    squares += squares_sum(t->gradients[0]->heads, t->heads.n_floats);
     if (t->distiller)
         squares += distiller_squares(t->distiller);
     return sqrt(squares);
@@ -264,6 +309,21 @@ static int decays(const struct trainer *t, const struct param *p)
     return t->settings.decay_all || (p->n_axes >= 2 && p->axis[0] != AXIS_ONE);
 }
 
+static void apply_heads(struct trainer *t, int member, const struct adamw *plain)
+{
+    struct heads *h = &t->heads;
+
+    for (int k = 0; k < h->n; k++) {
+        const struct head *p = &h->list[k];
+        size_t n = (size_t)p->rows * (size_t)p->columns;
+        size_t from = n * (size_t)member / (size_t)t->n_workers;
+        size_t count = n * (size_t)(member + 1) / (size_t)t->n_workers - from;
+        from += p->at;
+        adamw_step(h->values + from, h->m + from, h->v + from, t->gradients[0]->heads + from, count,
+                   p->decays ? &t->settings.adamw : plain, t->lr, t->scale, t->step + 1);
+    }
+}
+
 /* One member's stretch of every tensor. */
 static void apply(void *user, int member)
 {
@@ -272,6 +332,7 @@ static void apply(void *user, int member)
     struct adamw plain = t->settings.adamw;
 
     plain.decay = 0.0;
+    apply_heads(t, member, &plain);
     for (int i = 0; i < t->n_params; i++) {
         const struct param *p = &t->list[i];
         size_t n = param_count(p), from = n * (size_t)member / (size_t)t->n_workers;
@@ -326,6 +387,8 @@ static void fill_report(struct trainer *t, struct step_report *r, double norm, d
         .first_clip = t->next_clip,
         .loss = sums.loss / sums.frames,
         .affinity = sums.affinity / sums.clips,
+        .vector = sums.vector / (sums.vector_clips > 0.0 ? sums.vector_clips : 1.0),
+        .vector_right = 100.0 * sums.vectors_right / (sums.vectors > 0.0 ? sums.vectors : 1.0),
         .missed = 100.0 * sums.missed / speech,
         .false_alarm = 100.0 * sums.false_alarm / speech,
         .confusion = 100.0 * sums.confusion / speech,

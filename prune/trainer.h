@@ -12,6 +12,7 @@
 
 #include "prune/clip.h"
 #include "prune/distiller.h"
+#include "prune/heads.h"
 #include "prune/objective.h"
 #include "prune/optimizer.h"
 #include "prune/reduce.h"
@@ -37,6 +38,9 @@ struct trainer_settings {
     double dropout;     // >= 0: instead of the model's rates
     double layer_drop;
     double affinity;    // weight of the deep-clustering loss
+    double vector;      // weight of the loss of voice_loss.h,
+    double vector_margin, vector_scale; // its margin in radians and its scale
+    int vector_frames;  // that a speaker must be alone in a clip for it
     int exact;          // permutation by least NLL
     int frozen_batch_norm; // BatchNorm uses its running statistics
     int recompute;
@@ -54,6 +58,7 @@ struct step_report {
     long step; // from 1
     uint64_t first_clip;
     double loss, affinity, der, missed, false_alarm, confusion; // der .. in percent
+    double vector, vector_right;   // its loss, and percent of vectors nearest to their class
     double lr, norm, clip;
     double seconds, audio_seconds; // of this step, over all ranks
     double gemm_share;             // of the peak, this process
@@ -72,6 +77,8 @@ struct trainer {
     struct param *list;       // the model's
     int n_params;
     struct model_params m, v, ema; // moments; ema: placed if settings.ema
+    struct heads heads;       // what losses need besides the model
+    int voices;               // its head of speakers, -1: none
     struct arena moments;
     unsigned char *frozen;    // [n_params]
     int n_frames;             // of a clip

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* trainer_save.c - a run's state as one safetensors file: the weights under
- * their names, train.m.NAME, train.v.NAME and train.ema.NAME beside them, and
- * train.state, numbers in double precision. */
+ * their names, train.m.NAME, train.v.NAME and train.ema.NAME beside them,
+ * train.heads.NAME (heads.h), and train.state, numbers in double precision. */
 #include "prune/trainer.h"
 
 #include <stdio.h>
@@ -86,7 +86,7 @@ int trainer_save(const struct trainer *t, const char *path, struct error *err)
     };
     struct writing w;
     int n_gates = t->distiller ? t->distiller->gates.n : 0;
-    int status = writing_open(&w, 4 * t->n_params + 3 * n_gates + 3, err);
+    int status = writing_open(&w, 4 * t->n_params + 3 * n_gates + 3 * t->heads.n + 3, err);
 
     for (int i = 0; status == 0 && i < t->n_params; i++) {
         const struct param *p = &t->list[i];
@@ -100,6 +100,8 @@ int trainer_save(const struct trainer *t, const char *path, struct error *err)
     }
     if (status == 0 && n_gates)
         add_gates(&w, t->distiller);
+    if (status == 0)
+        w.n += heads_list(&t->heads, w.tensors + w.n, w.names + w.n);
     if (status == 0) {
         w.tensors[w.n++] = (struct tensor){"train.state", DTYPE_F64, 1, {N_STATE}, state};
         w.tensors[w.n++] =
@@ -265,7 +267,8 @@ int trainer_resume(struct trainer *t, const char *path, struct error *err)
 
     if (checkpoint_open(&c, path, err))
         return -1;
-    status = take_tensors(t, &c, &why) || take_state(t, &c, &why) ||
+    status = take_tensors(t, &c, &why) || heads_resume(&t->heads, &c, &why) ||
+                     take_state(t, &c, &why) ||
                      (t->distiller && take_gates(t->distiller, &c, &why))
                  ? -1 : 0;
     checkpoint_close(&c);

@@ -37,6 +37,7 @@ static void gradients_place(struct gradients *g, const struct model *m, int gate
         readout_weights_place(&g->readout, &c->readout, m->reach.left_frames, max_rows, &g->arena);
     if (gates)
         masks_place(&g->masks, c, &g->arena);
+    g->heads = arena_floats(&g->arena, g->n_heads);
 }
 
 static void scratch_place(struct gradients *g, const struct model *m)
@@ -80,11 +81,13 @@ static void scratch_place(struct gradients *g, const struct model *m)
         g->extractor_scratch[i] = arena_floats(arena, extractor_scratch_floats(c, &call));
 }
 
-int gradients_open(struct gradients *g, const struct model *m, int gates, struct error *err)
+int gradients_open(struct gradients *g, const struct model *m, int gates, size_t n_heads,
+                   struct error *err)
 {
     *g = (struct gradients){
         .list = m->list,
         .n_params = m->n_params,
+        .n_heads = n_heads,
         .extractor_scale = 1.0f,
         .train_extractor = 1,
         .train_encoder = 1,

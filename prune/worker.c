@@ -52,6 +52,11 @@ int worker_open(struct worker *w, struct trainer *t, int index, struct error *er
         objective_init(&w->objective, &c->readout);
     w->objective.exact = t->settings.exact;
     w->objective.affinity = (float)t->settings.affinity;
+    w->voice = (struct voice_loss){
+        t->voices < 0 ? 0 : t->source->n_known, t->voices < 0 ? 0 : E,
+        (float)t->settings.vector_margin, (float)t->settings.vector_scale,
+        t->settings.vector_frames,
+    };
     /* The state and acts take the model's reach: this worker's rows. */
     struct model view = t->model;
     view.reach.n_rows = (int)rows;
@@ -64,7 +69,8 @@ int worker_open(struct worker *w, struct trainer *t, int index, struct error *er
     w->vectors = calloc(rows * (size_t)E + 1, sizeof(float));
     w->vector_slopes = calloc(rows * (size_t)E + 1, sizeof(float));
     w->scratch = calloc(objective_scratch_floats(t->n_frames, E) + 1, sizeof(float));
-    if (!w->clips || !w->blocks || !w->samples || !w->score_slopes || !w->sum_slopes ||
+    w->voice_scratch = calloc(voice_loss_scratch_floats(&w->voice, w->n_clips), sizeof(float));
+    if (!w->voice_scratch || !w->clips || !w->blocks || !w->samples || !w->score_slopes || !w->sum_slopes ||
         !w->vectors || !w->vector_slopes || !w->scratch)
         return fail(err, "out of memory for a batch of %d clips", t->settings.batch);
     for (int i = 0; i < w->n_clips; i++) {
@@ -72,7 +78,8 @@ int worker_open(struct worker *w, struct trainer *t, int index, struct error *er
             return -1;
     }
     if (model_state_open(&w->state, &view, err) || model_acts_open(&w->acts, &view, err) ||
-        gradients_open(&w->gradients, &view, t->distiller && t->distiller->gates.n, err))
+        gradients_open(&w->gradients, &view, t->distiller && t->distiller->gates.n,
+                       t->heads.n_floats, err))
         return -1;
     return t->distiller ? open_teacher(w, t, rows, err) : 0;
 }
@@ -90,6 +97,7 @@ void worker_close(struct worker *w)
     free(w->vectors);
     free(w->vector_slopes);
     free(w->scratch);
+    free(w->voice_scratch);
     free(w->teacher_blocks);
     free(w->rep_slopes);
     model_acts_close(&w->teacher_acts);
@@ -185,32 +193,49 @@ static void forward(struct worker *w, const struct trainer *t, int n_blocks, int
     model_forward(&w->acts, &w->state, &view, w->samples, w->blocks, n_blocks);
 }
 
+static int has_vectors(const struct worker *w, const struct trainer *t)
+{
+    return t->model.config.readout.embedding && (w->objective.affinity > 0.0f || t->voices >= 0);
+}
+
+/* Slopes by the sum of representations, of losses of the speaker vectors. */
+static void judge_vectors(struct worker *w, struct trainer *t, float weight)
+{
+    const struct model *m = &t->model;
+    const struct linear_params *p = &m->params.embedding;
+    struct linear_params *d = &w->gradients.params.embedding;
+    int T = t->n_frames, C = m->config.wavlm.embed, E = m->config.readout.embedding;
+    int rows = w->n_clips * T;
+
+    linear_forward(w->vectors, w->acts.readout.sum, p->weight, p->bias, rows, C, E);
+    memset(w->vector_slopes, 0, (size_t)rows * (size_t)E * sizeof(float));
+    for (int i = 0; w->objective.affinity > 0.0f && i < w->n_clips; i++) {
+        size_t at = (size_t)i * (size_t)T * (size_t)E;
+        objective_affinity(&w->objective, &w->sums, w->vector_slopes + at, w->vectors + at,
+                           &w->clips[i], E, weight * w->objective.affinity, w->scratch);
+    }
+    if (t->voices >= 0) {
+        size_t at = t->heads.list[t->voices].at;
+        voice_loss(&w->voice, &w->sums, w->vector_slopes, w->gradients.heads + at, w->vectors,
+                   t->heads.values + at, w->clips, w->n_clips,
+                   weight * (float)t->settings.vector, w->voice_scratch);
+    }
+    linear_backward(w->sum_slopes, 0.0f, d->weight, d->bias, w->vector_slopes,
+                    w->acts.readout.sum, p->weight, rows, C, E);
+}
+
 /* Slopes by the scores and by the sum of representations. */
 static void judge(struct worker *w, struct trainer *t, float weight)
 {
-    const struct model *m = &t->model;
-    const struct readout_config *r = &m->config.readout;
-    int T = t->n_frames, C = m->config.wavlm.embed, E = r->embedding, rows = w->n_clips * T;
-    int has_vectors = w->objective.affinity > 0.0f && E > 0;
-    struct linear_params *d = &w->gradients.params.embedding;
+    int T = t->n_frames, classes = t->model.config.readout.n_classes;
 
-    if (has_vectors)
-        linear_forward(w->vectors, w->acts.readout.sum, m->params.embedding.weight,
-                       m->params.embedding.bias, rows, C, E);
     for (int i = 0; i < w->n_clips; i++) {
-        size_t row = (size_t)i * (size_t)T;
-        objective_scores(&w->objective, &w->sums,
-                         w->score_slopes + row * (size_t)r->n_classes,
-                         w->acts.readout.scores + row * (size_t)r->n_classes, &w->clips[i],
-                         weight);
-        if (has_vectors)
-            objective_affinity(&w->objective, &w->sums, w->vector_slopes + row * (size_t)E,
-                               w->vectors + row * (size_t)E, &w->clips[i], E,
-                               weight * w->objective.affinity, w->scratch);
+        size_t at = (size_t)i * (size_t)T * (size_t)classes;
+        objective_scores(&w->objective, &w->sums, w->score_slopes + at,
+                         w->acts.readout.scores + at, &w->clips[i], weight);
     }
-    if (has_vectors)
-        linear_backward(w->sum_slopes, 0.0f, d->weight, d->bias, w->vector_slopes,
-                        w->acts.readout.sum, m->params.embedding.weight, rows, C, E);
+    if (has_vectors(w, t))
+        judge_vectors(w, t, weight);
 }
 
 /* The teacher's representations of the same clips, whole, and slopes by the
@@ -292,7 +317,8 @@ void worker_train(void *user, int member)
         compare(w, t, weight, reps);
     else
         judge(w, t, weight);
-    double all = w->sums.loss + w->sums.affinity + w->sums.l1 + w->sums.l2 + w->sums.cos;
+    double all = w->sums.loss + w->sums.affinity + w->sums.vector + w->sums.l1 + w->sums.l2 +
+                 w->sums.cos;
     if (!isfinite(all))
         blame(t, w, all / w->sums.frames);
     team_barrier(&t->team);
@@ -301,7 +327,7 @@ void worker_train(void *user, int member)
     struct loss_slopes slopes = {.rep = reps};
     if (!t->distiller) {
         slopes.scores = w->score_slopes;
-        if (w->objective.affinity > 0.0f && t->model.config.readout.embedding)
+        if (has_vectors(w, t))
             slopes.sum = w->sum_slopes;
     }
     walk_backward(&w->gradients, &w->acts, &w->state, &t->model, &slopes,

@@ -5,6 +5,7 @@
 
 #include "prune/reader.h"
 #include "prune/trainer.h"
+#include "prune/voice_loss.h"
 
 struct worker {
     struct member member;
@@ -25,6 +26,8 @@ struct worker {
     float *sum_slopes;    // [rows,C]
     float *vectors, *vector_slopes; // [rows,E]
     float *scratch;       // of the affinity loss
+    struct voice_loss voice;
+    float *voice_scratch;
     struct model_state teacher_state; // of a distiller
     struct model_acts teacher_acts;
     struct block *teacher_blocks; // [n_clips] whole clips

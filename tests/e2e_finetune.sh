@@ -39,7 +39,7 @@ finetune_by() {
     shift
     $by "$antiphon" finetune --speech "$dir/speech" --config "$dir/tiny.json" --chunk 2 --batch 4 \
         --threads 2 --dev-speech "$dir/speech" --dev-clips 4 --validate-every 6 --save-every 4 \
-        --average 2 --affinity 0.5 --ema 0.9 --lr 1e-3 "$@"
+        --average 2 --affinity 0.5 --vector 0.2 --ema 0.9 --lr 1e-3 "$@"
 }
 
 # Killed at any moment and begun again: the same file.
@@ -89,15 +89,21 @@ grep -q '<svg' "$dir/run.svg" || complain "the plot of a log is no SVG"
 # Ranks: the same losses as one process with as large a batch.
 if command -v mpirun >/dev/null 2>&1; then
     losses() {
-        sed -n 's/.*"type":"step".*"loss":\([0-9.]*\).*/\1/p' "$1.run/log.jsonl"
+        sed -n 's/.*"type":"step".*"'"${2:-loss}"'":\([0-9.]*\).*/\1/p' "$1.run/log.jsonl"
     }
     launch="mpirun --allow-run-as-root --oversubscribe -q"
     common="--speech $dir/speech --config $dir/tiny.json --chunk 2 --threads 1 --dropout 0 --steps 4
-        --save-every 2 --affinity 0.5 --clip 1 --lr 1e-3"
+        --save-every 2 --affinity 0.5 --vector 0.2 --clip 1 --lr 1e-3"
     "$antiphon" finetune $common --batch 8 -o "$dir/one" 2>"$dir/err" || complain "one: $(cat "$dir/err")"
     for ranks in 2 4; do
         $launch -n $ranks "$antiphon" finetune $common --batch $((8 / ranks)) -o "$dir/ranks$ranks" \
             2>"$dir/err" || complain "$ranks ranks: $(cat "$dir/err")"
+        losses "$dir/one" vector >"$dir/a"
+        losses "$dir/ranks$ranks" vector >"$dir/b"
+        paste "$dir/a" "$dir/b" | awk '
+            { d = $1 - $2; if (d < 0) d = -d; if (d > 2e-4 * $1) bad = 1; sum += $1 }
+            END { if (NR != 4 || bad || sum < 1) exit 1 }' ||
+            complain "$ranks ranks: losses of vectors are $(paste "$dir/a" "$dir/b")"
         losses "$dir/one" >"$dir/a"
         losses "$dir/ranks$ranks" >"$dir/b"
         paste "$dir/a" "$dir/b" | awk -v n="$ranks" '
@@ -133,6 +139,9 @@ refused 1 "wav.scp" "$antiphon" finetune --data "$empty" $ok
 refused 1 "--model, --arch and --config" "$antiphon" finetune --speech "$dir/speech" -o "$dir/no"
 refused 1 "multiple of 20 ms" "$antiphon" finetune --speech "$dir/speech" $ok --block-ms 150
 refused 1 "constant, cosine or plateau" "$antiphon" finetune --speech "$dir/speech" $ok --schedule x
+sed 's/,"embedding_dim":8//' "$dir/tiny.json" >"$dir/mute.json"
+refused 1 "no embedding readout" "$antiphon" finetune --speech "$dir/speech" --config "$dir/mute.json" \
+    --vector 1 --chunk 2 -o "$dir/no"
 refused 2 "-o FILE" "$antiphon" finetune --speech "$dir/speech" --config "$dir/tiny.json"
 cp -r "$dir/data" "$dir/unknown"
 echo 'SPEAKER nowhere 1 0 1 <NA> <NA> x <NA> <NA>' >>"$dir/unknown/rttm"

@@ -72,6 +72,8 @@ static void test_open_without_memory(void **state)
     assert_open_survives("golden/pickle/edge.safetensors");
     assert_open_survives("golden/pickle/edge.pt");
     assert_open_survives("golden/pickle/edge_legacy_nonzip.pt");
+    assert_open_survives("golden/hf-wavlm-base-tiny/hf-wavlm-base-tiny");
+    assert_open_survives("seeds/diarizen");
     cJSON_InitHooks(NULL);
 }
 

@@ -177,7 +177,7 @@ static void lesson_open(struct lesson *l, const struct reach *reach)
         model_acts_open(&l->teacher_acts, &l->teacher, &err) ||
         model_state_open(&l->state, &l->student, &err) ||
         model_acts_open(&l->acts, &l->student, &err) ||
-        gradients_open(&l->gradients, &l->student, 1, &err) ||
+        gradients_open(&l->gradients, &l->student, 1, 0, &err) ||
         gates_open(&l->gates, &l->student.config, 7, 1, &err))
         check_fail("%s", err.text);
     take_log_alpha(&l->gates, &l->student_file);

@@ -8,6 +8,7 @@
 #include "model/op.h"
 #include "model/positions.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -229,6 +230,46 @@ static void test_buckets(void **state)
     checkpoint_close(&golden);
 }
 
+/* Speaker vectors are the affine map of the weighted sum, by hand in double; the
+ * mean of vectors is the vector of the mean. */
+static void test_vectors(void **state)
+{
+    (void)state;
+    enum { T = 16 };
+    struct reach reach = reach_defaults();
+    struct subject s = {0};
+    struct random rng;
+    struct block b;
+    struct error err;
+    static float audio[T * 320 + 80], vectors[T * 64], mean_sum[192], mean[64], of_mean[64];
+
+    random_init(&rng, check_seed());
+    check_fill(audio, T * 320 + 80, &rng);
+    if (model_open_arch(&s.model, "nano", 7, &reach, &err) ||
+        model_state_open(&s.state, &s.model, &err) || model_acts_open(&s.acts, &s.model, &err))
+        check_fail("%s", err.text);
+    int C = s.model.config.wavlm.embed, E = s.model.config.readout.embedding;
+    assert_true(C == 192 && E == 64);
+    assert_int_equal(block_next(&b, &s.state.at, T * 320 + 80, 1, T, 0), 1);
+    model_forward(&s.acts, &s.state, &s.model, audio, &b, 1);
+    model_vectors(vectors, &s.model, s.acts.readout.sum, b.own);
+    for (int t = 0; t < T; t++) {
+        for (int e = 0; e < E; e++) {
+            double want = s.model.params.embedding.bias[e];
+            for (int i = 0; i < C; i++)
+                want += (double)s.model.params.embedding.weight[e * C + i] *
+                        s.acts.readout.sum[t * C + i];
+            assert_true(fabs(vectors[t * E + e] - want) < 1e-4 * (1.0 + fabs(want)));
+            mean[e] += vectors[t * E + e] / T;
+        }
+        for (int i = 0; i < C; i++)
+            mean_sum[i] += s.acts.readout.sum[t * C + i] / T;
+    }
+    model_vectors(of_mean, &s.model, mean_sum, 1);
+    check_close("vector of the mean", of_mean, mean, (size_t)E, 1e-4);
+    subject_close(&s);
+}
+
 /* Upstream's own counts (NOTES 34). */
 static void test_counts(void **state)
 {
@@ -269,12 +310,13 @@ int main(void)
         "wavlm_oddkernel_bias_tiny", "diarizen_tiny",          "diarizen_pruned_posi_tiny",
     };
     enum { N = sizeof(names) / sizeof(*names) };
-    struct CMUnitTest tests[N + 2];
+    struct CMUnitTest tests[N + 3];
 
     for (int i = 0; i < N; i++)
         tests[i] = (struct CMUnitTest){names[i], test_golden, NULL, NULL, names[i]};
     tests[N] = (struct CMUnitTest)cmocka_unit_test(test_buckets);
     tests[N + 1] = (struct CMUnitTest)cmocka_unit_test(test_counts);
+    tests[N + 2] = (struct CMUnitTest)cmocka_unit_test(test_vectors);
     op_set_threads(1);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -56,7 +56,7 @@ static void subject_open(struct subject *s, const char *name, const struct reach
     model_close(&source);
     if (model_state_open(&s->state, &s->model, &err) ||
         model_acts_open(&s->acts, &s->model, &err) ||
-        gradients_open(&s->gradients, &s->model, 0, &err))
+        gradients_open(&s->gradients, &s->model, 0, 0, &err))
         check_fail("%s", err.text);
     s->gradients.extractor_scale = 0.1f;
     s->training = (struct training){.batch_statistics = 1};

@@ -112,6 +112,16 @@ def main(full, models):
                     os.path.join("rel_pos_buckets", "buckets.safetensors"))
     shutil.copytree(os.path.join(full, "pickle"), "pickle", dirs_exist_ok=True)
     speaker_network(os.path.join(full, "offline"))
+    for case, files in (("hf-wavlm-base-tiny", ["config.json", "pytorch_model.bin"]),
+                        ("hf-wavlm-large-tiny", ["config.json", "model.safetensors"])):
+        os.makedirs(os.path.join(case, case), exist_ok=True)
+        for f in files:
+            shutil.copyfile(os.path.join(full, case, case, f), os.path.join(case, case, f))
+        for f in ["converted.config.json"] + (["converted.safetensors"] if "base" in case else ["name_mapping.json"]):
+            shutil.copyfile(os.path.join(full, case, f), os.path.join(case, f))
+        subset(os.path.join(full, case, "io.safetensors"), os.path.join(case, "io.safetensors"),
+               r"in\.wave|out\.rep\.\d+")
+    shutil.copyfile(os.path.join(full, "diarizen_tiny", "config.toml"), os.path.join("diarizen_tiny", "config.toml"))
     os.makedirs("nano", exist_ok=True)
     subset(os.path.join(models, "samples.safetensors"), os.path.join("nano", "samples.safetensors"),
            r".*\.(wav|logp)|ami_EN2002a_7s\.B16\.sum")
