@@ -22,6 +22,11 @@ int load_model(struct loaded *l, const char *path, const char *arch, const struc
         return model_open_arch(&l->model, arch, 1, reach, err);
     if (load_checkpoint(&l->checkpoint, path, err))
         return -1;
+    return load_bind(l, reach, err);
+}
+
+int load_bind(struct loaded *l, const struct reach *reach, struct error *err)
+{
     if (model_open(&l->model, &l->checkpoint, reach, err)) {
         fail_prefix(err, "%s: ", l->name);
         unload_model(l);

@@ -100,6 +100,14 @@ int resnet_recognize(const struct checkpoint *c)
     return resnet_find(c, "resnet.conv1.weight") && resnet_find(c, "resnet.seg_1.weight");
 }
 
+int resnet_refuse(const struct checkpoint *c, struct error *err)
+{
+    if (!resnet_recognize(c))
+        return 0;
+    return fail(err, "is a speaker network (ResNet34), not a diarization model; give it as "
+                "--embedding, beside a model");
+}
+
 static int in_range(int64_t n, int most)
 {
     return n >= 1 && n <= most;

@@ -30,6 +30,9 @@ const struct tensor *resnet_find(const struct checkpoint *c, const char *name);
 /* Whether these look like a speaker network's tensors: for a clear message. */
 int resnet_recognize(const struct checkpoint *c);
 
+/* -1 and a line that says so if they do: for whoever wants a diarization model. */
+int resnet_refuse(const struct checkpoint *c, struct error *err);
+
 /* The shape, from conv1 and seg_1 and the config if there is one; every tensor is
  * then looked for and its shape compared. */
 int resnet_params_check(struct resnet_shape *shape, const struct checkpoint *c,
