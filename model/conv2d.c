@@ -122,7 +122,7 @@ void conv2d_scratch_need(struct conv2d_scratch *s, const struct conv2d_shape *sh
         need(&s->n_gathered, PLANES * (rows + 1) * in);
         need(&s->n_products, PLANES * rows * out);
         need(&s->n_zeros, (size_t)H * in);
-        need(&s->n_spill, (size_t)H * out);
+        need(&s->n_spill, TILE * (size_t)H * out);
     } else {
         int bands = halved(H, shape->stride);
         size_t rows = (size_t)frames_at_once(shape, bands) * (size_t)bands;
@@ -174,7 +174,7 @@ static void scatter_tiles(struct map *y, const struct conv2d_scratch *s, const f
         float *to[TILE];
         for (int k = 0; k < TILE; k++) {
             int t = (first + i) * TILE + k;
-            to[k] = t < y->T ? y->data + (size_t)t * frame : s->spill;
+            to[k] = t < y->T ? y->data + (size_t)t * frame : s->spill + (size_t)k * frame;
         }
         kernels_get()->winograd_out(to, s->products + (size_t)i * pitch, plane, shift, add, y->H,
                                     y->C);
@@ -190,7 +190,7 @@ static void winograd_forward(struct map *y, struct conv2d_scratch *s, const stru
     size_t products = (size_t)most * (size_t)(H + 1) * (size_t)out;
 
     clear_borders(s->gathered, gathered, most, H, in);
-    memset(s->spill, 0, (size_t)H * (size_t)out * sizeof(float));
+    memset(s->spill, 0, TILE * (size_t)H * (size_t)out * sizeof(float));
     for (int first = 0; first < all; first += most) {
         int tiles = all - first < most ? all - first : most;
         gather_tiles(s->gathered, gathered, s, x, first, tiles);

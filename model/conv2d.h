@@ -47,7 +47,7 @@ struct conv2d_scratch {
     float *gathered; // windows, or the six planes of a tile's input
     float *products; // of the six planes
     float *zeros;    // a frame in front of the first one and behind the last
-    float *spill;    // for frames of the last tile that are behind the end
+    float *spill;    // four frames, for those of the last tile that are behind the end
     size_t n_gathered, n_products, n_zeros, n_spill;
 };
 

@@ -74,8 +74,10 @@ static int take_tensor(struct checkpoint *c, const char *name, const struct pick
 {
     struct tensor *t = &c->tensors[c->n_tensors];
 
-    if (v->kind == PICKLE_FOREIGN)
-        return pickle_fail_foreign(v, err);
+    if (v->kind == PICKLE_FOREIGN) {
+        pickle_fail_foreign(v, err);
+        return fail_prefix(err, "entry '%.100s': ", name);
+    }
     if (v->kind != PICKLE_TENSOR)
         return fail(err, "entry '%.100s' is not a tensor; expected a state_dict, or one under "
                     "\"state_dict\"", name);
