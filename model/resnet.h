@@ -73,7 +73,7 @@ struct resnet_acts {
 };
 
 /* Room for stretches of up to max_samples (at least RESNET_MIN_SAMPLES); about
- * 5 MB a second of sound for the real network. */
+ * 3 MB a second of sound for the real network. */
 int resnet_acts_open(struct resnet_acts *a, const struct resnet *r, size_t max_samples,
                      struct error *err);
 void resnet_acts_close(struct resnet_acts *a);

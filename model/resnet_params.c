@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "model/resnet_params.h"
 
+#include "model/json.h"
 #include "model/params.h"
 #include "model/text.h"
 
@@ -188,13 +189,15 @@ static int check_section(const struct resnet_shape *shape, const cJSON *root, st
 static int check_config(const struct resnet_shape *shape, const struct checkpoint *c,
                         struct error *err)
 {
-    cJSON *root = c->config ? cJSON_Parse(c->config) : NULL;
-    int status = 0;
+    static const struct json_limits limits = {
+        .what = "config", .advice = "; the file is damaged, convert it again", .n_bytes = 65536,
+        .n_values = 1024, .depth = 8, .unique = 1,
+    };
 
-    if (c->config && !root)
-        status = fail(err, "config is no JSON; the file is damaged, convert it again");
-    else if (root)
-        status = check_section(shape, root, err);
+    if (!c->config)
+        return 0;
+    cJSON *root = json_read(c->config, strlen(c->config), &limits, err);
+    int status = root ? check_section(shape, root, err) : -1;
     cJSON_Delete(root);
     return status;
 }

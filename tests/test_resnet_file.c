@@ -209,8 +209,9 @@ static void test_config(void **state)
         {"{\"resnet\":{\"blocks\":{}}}", "\"blocks\" should be [3,4,6,3]"},
         {"{\"resnet\":[]}", "\"resnet\" is missing"},
         {"{\"wavlm\":{}}", "is a diarization model or WavLM, not a speaker network"},
-        {"[", "config is no JSON"},
-        {"", "config is no JSON"},
+        {"{\"resnet\":{\"width\":3,\"width\":3}}", "config"}, // twice
+        {"[", "convert it again"},
+        {"", "convert it again"},
     };
     struct network n;
 
