@@ -9,6 +9,7 @@
 #include "model/resnet_params.h"
 
 #include <math.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -330,6 +331,57 @@ static void test_shortest(void **state)
     subject_close(&fresh);
 }
 
+/* --- threads ---------------------------------------------------------- */
+
+struct worker {
+    const struct resnet *net;
+    const float *samples, *weights;
+    float vectors[4][E];
+};
+
+static void *work(void *user)
+{
+    struct worker *w = user;
+    struct resnet_acts acts;
+    struct error err;
+
+    if (resnet_acts_open(&acts, w->net, 9000, &err) == 0) {
+        for (int i = 0; i < 4; i++)
+            resnet_vectors(w->vectors[i], &acts, w->net, w->samples, (size_t)(9000 - 1500 * i),
+                           w->weights, 1, 20);
+        resnet_acts_close(&acts);
+    }
+    return NULL;
+}
+
+/* One network, two threads at once: each has what one alone has. */
+static void test_threads(void **state)
+{
+    (void)state;
+    struct subject s;
+    struct worker workers[3];
+    struct random rng;
+    pthread_t threads[2];
+    static float x[9000], w[20];
+
+    random_init(&rng, check_seed());
+    check_fill(x, 9000, &rng);
+    for (int i = 0; i < 20; i++)
+        w[i] = random_uniform(&rng);
+    subject_open(&s);
+    for (int i = 0; i < 3; i++)
+        workers[i] = (struct worker){.net = &s.net, .samples = x, .weights = w};
+    work(&workers[2]);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, work, &workers[i]), 0);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+        assert_memory_equal(workers[i].vectors, workers[2].vectors, sizeof(workers[2].vectors));
+    }
+    assert_true(workers[2].vectors[0][0] != 0.0f);
+    subject_close(&s);
+}
+
 /* --- convolutions on odd shapes --------------------------------------- */
 
 static double plain_sum(const struct conv2d_shape *s, const float *kernel, const struct map *x,
@@ -440,7 +492,7 @@ int main(void)
         cmocka_unit_test(test_weights),        cmocka_unit_test(test_nearest),
         cmocka_unit_test(test_wave_to_vectors), cmocka_unit_test(test_properties),
         cmocka_unit_test(test_shortest),       cmocka_unit_test(test_convolutions),
-        cmocka_unit_test(test_counts),
+        cmocka_unit_test(test_counts),         cmocka_unit_test(test_threads),
     };
 
     op_set_threads(1);
