@@ -7,7 +7,6 @@
 #include "cli/load.h"
 #include "cli/options.h"
 #include "cli/speaker_network.h"
-#include "model/resnet_params.h"
 
 #include <cjson/cJSON.h>
 #include <stdio.h>

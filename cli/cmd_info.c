@@ -6,7 +6,6 @@
 #include "cli/options.h"
 #include "cli/speaker_network.h"
 #include "model/cost.h"
-#include "model/resnet_params.h"
 
 #include <cjson/cJSON.h>
 #include <stdio.h>

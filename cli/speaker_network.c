@@ -2,7 +2,6 @@
 #include "cli/speaker_network.h"
 
 #include "cli/json_out.h"
-#include "model/resnet_params.h"
 
 #include <cjson/cJSON.h>
 #include <stdio.h>

@@ -3,7 +3,7 @@
 #ifndef SPEAKER_NETWORK_H
 #define SPEAKER_NETWORK_H
 
-#include "model/resnet.h"
+#include "model/resnet_params.h"
 
 #define SPEAKER_ARCH "resnet34" // WeSpeaker's sizes, random weights
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "model/model.h"
 
+#include "model/resnet_params.h"
 #include "model/clock.h"
 #include "model/op.h"
-#include "model/resnet_params.h"
 
 #include <assert.h>
 #include <limits.h>
