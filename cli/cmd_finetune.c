@@ -6,6 +6,7 @@
 #include "cli/options.h"
 #include "cli/progress.h"
 #include "cli/reach_list.h"
+#include "model/resnet_params.h"
 #include "prune/run.h"
 
 #include <math.h>
@@ -78,6 +79,10 @@ static char *starting_point(struct checkpoint *weights, const struct arguments *
         return read_text(a->config, err);
     if (load_checkpoint(weights, a->model, err))
         return NULL;
+    if (resnet_refuse(weights, err)) {
+        fail_prefix(err, "%s: ", a->model);
+        return NULL;
+    }
     if (!weights->config) {
         fail(err, "%s: no config in the file", a->model);
         return NULL;

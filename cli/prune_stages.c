@@ -4,6 +4,7 @@
 #include "cli/progress.h"
 #include "cli/prune_report.h"
 #include "cli/reach_list.h"
+#include "model/resnet_params.h"
 #include "prune/latency.h"
 #include "prune/run.h"
 #include "prune/shrink.h"
@@ -200,6 +201,11 @@ static char *config_of(const struct checkpoint *c, const char *path, struct erro
 {
     char *config = c->config ? strdup(c->config) : NULL;
 
+    if (resnet_refuse(c, err)) {
+        fail_prefix(err, "%s: ", path);
+        free(config);
+        return NULL;
+    }
     if (!config)
         fail(err, "%s: no config in the file", path);
     return config;
