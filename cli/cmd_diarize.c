@@ -6,6 +6,7 @@
 #include "cli/load.h"
 #include "cli/options.h"
 #include "cli/progress.h"
+#include "cli/speaker_network.h"
 #include "model/op.h"
 #include "stream/audio_file.h"
 #include "stream/frame.h"
@@ -26,12 +27,13 @@ static const struct usage usage = {
     "  antiphon diarize meeting.flac\n"
     "  antiphon diarize *.wav -o rttm/ --jobs 4\n"
     "  antiphon diarize talk.wav --num-speakers 2 -o talk.TextGrid\n"
-    "  antiphon diarize talk.wav -m diarizen.safetensors --clustering vbx --plda folder/plda",
+    "  antiphon diarize talk.wav -m diarizen.safetensors --embedding resnet34.safetensors \\\n"
+    "      --clustering vbx --plda folder/plda",
 };
 
 /* As they were given; NAN and -1: not at all. */
 struct arguments {
-    const char *output, *model, *clustering, *plda, *compat;
+    const char *output, *model, *clustering, *embedding, *plda, *compat;
     int jobs, threads, channel, min_speakers, max_speakers, num_speakers, min_size;
     double threshold, window, step, min_on, min_off;
 };
@@ -39,6 +41,7 @@ struct arguments {
 /* What is open while it runs. */
 struct session {
     struct loaded loaded;
+    struct resnet network;
     struct plda plda;
     struct diarize_how how;
     struct diarize_jobs jobs;
@@ -46,8 +49,10 @@ struct session {
 
 enum { SPEAKERS_MAX = 1000, JOBS_MAX = 256 };
 
-/* Found on meetings simulated of speakers the built-in model has not heard; see MODEL.md. */
-static const double OWN_THRESHOLD = 0.6;
+/* Of AHC by a model's own vectors: best of 0.2 .. 1.4 and 1 .. 16 on meetings simulated of
+ * eight speakers apart from training (two to six in each). */
+static const double OWN_THRESHOLD = 0.7;
+enum { OWN_MIN_SIZE = 6 };
 
 static int check_speakers(struct arguments *a, struct error *err)
 {
@@ -68,7 +73,7 @@ static int check_speakers(struct arguments *a, struct error *err)
 
 static int check_online(const struct arguments *a, struct error *err)
 {
-    if (a->plda || a->compat || a->min_size >= 0 || a->min_speakers || a->max_speakers ||
+    if (a->plda || a->embedding || a->compat || a->min_size >= 0 || a->min_speakers || a->max_speakers ||
         !isnan(a->window) || !isnan(a->step) || !isnan(a->threshold))
         return fail(err, "--clustering online is the live tracker, which has no windows and is "
                          "not told how many speak: only --channel, --min-on and --min-off "
@@ -143,8 +148,10 @@ static void fill_offline(struct session *s, const struct arguments *a)
 
     *o = offline_defaults(strcmp(a->clustering, "vbx") ? CLUSTERING_AHC : CLUSTERING_VBX, compat);
     c->plda = &s->plda;
-    if (!compat && c->method == CLUSTERING_AHC)
+    if (!compat && !a->embedding && c->method == CLUSTERING_AHC) {
         c->threshold = OWN_THRESHOLD;
+        c->min_size = OWN_MIN_SIZE;
+    }
     if (!isnan(a->threshold))
         c->threshold = a->threshold;
     if (a->min_size > 0)
@@ -168,11 +175,15 @@ static int open_offline(struct session *s, const struct arguments *a, struct err
     fill_offline(s, a);
     reach = reach_offline(s->how.windows.n_samples);
     if (load_model(&s->loaded, a->model, NULL, &reach, err) ||
+        (a->embedding && speaker_network_open(&s->network, a->embedding, err)) ||
         (a->plda && plda_read(&s->plda, a->plda, err)))
         return -1;
-    if (a->plda && s->plda.width != s->loaded.model.config.readout.embedding)
-        return fail(err, "%s: made for vectors of %d numbers; this model's have %d", a->plda,
-                    s->plda.width, s->loaded.model.config.readout.embedding);
+    int width = a->embedding ? s->network.shape.embedding
+                             : s->loaded.model.config.readout.embedding;
+    s->how.network = a->embedding ? &s->network : NULL;
+    if (a->plda && s->plda.width != width)
+        return fail(err, "%s: made for vectors of %d numbers; here they have %d: say --embedding",
+                    a->plda, s->plda.width, width);
     return 0;
 }
 
@@ -296,6 +307,7 @@ static int diarize(struct arguments *a, const char *const *paths, int n, struct 
         diarize_job_release(&s.jobs.list[i]);
     free(s.jobs.list);
     plda_release(&s.plda);
+    resnet_close(&s.network);
     unload_model(&s.loaded);
     return status;
 }
@@ -315,6 +327,8 @@ int cmd_diarize(int argc, const char **argv, struct error *err)
         {"output", 'o', POPT_ARG_STRING, &a.output, 0, "write there [stdout]", "FILE or FOLDER"},
         {"model", 'm', POPT_ARG_STRING, &a.model, 0, "model file [built-in]", "FILE"},
         {"clustering", 0, POPT_ARG_STRING, &a.clustering, 0, "ahc, vbx or online [ahc]", "NAME"},
+        {"embedding", 'e', POPT_ARG_STRING, &a.embedding, 0,
+         "a speaker network's vectors [the model's own]", "FILE"},
         {"plda", 0, POPT_ARG_STRING, &a.plda, 0, "of vbx: a DiariZen model's plda", "FOLDER"},
         {"jobs", 'j', POPT_ARG_INT, &a.jobs, 0, "files at a time [1]", "N"},
         {"threads", 0, POPT_ARG_INT, &a.threads, 0, "of all files together [cores]", "N"},
@@ -322,9 +336,9 @@ int cmd_diarize(int argc, const char **argv, struct error *err)
         {"min-speakers", 0, POPT_ARG_INT, &a.min_speakers, 0, "at least so many", "N"},
         {"max-speakers", 0, POPT_ARG_INT, &a.max_speakers, 0, "at most so many", "N"},
         {"threshold", 0, POPT_ARG_DOUBLE, &a.threshold, 0,
-         "speakers nearer than this are one; higher: fewer speakers", "DISTANCE"},
+         "speakers nearer than this are one [0.7; 0.6 with --embedding]", "DISTANCE"},
         {"min-size", 0, POPT_ARG_INT, &a.min_size, 0,
-         "of ahc: windows in which a speaker must be heard [13]", "N"},
+         "of ahc: windows in which a speaker must be heard [6; 13 with --embedding]", "N"},
         {"window", 0, POPT_ARG_DOUBLE, &a.window, 0, "what the model hears at once [its own]",
          "SEC"},
         {"step", 0, POPT_ARG_DOUBLE, &a.step, 0, "from window to window [a tenth of one]", "SEC"},

@@ -4,6 +4,7 @@
 #define DIARIZE_JOBS_H
 
 #include "model/model.h"
+#include "model/resnet.h"
 #include "stream/engine.h"
 #include "stream/offline.h"
 
@@ -13,6 +14,7 @@
 /* How all of them are done; constant while they run. */
 struct diarize_how {
     const struct model *model;
+    const struct resnet *network;    // or NULL: the model's own vectors
     int online;                      // the live engine over the file
     struct engine_settings engine;   // then
     struct offline_settings offline; // else

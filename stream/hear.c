@@ -2,6 +2,7 @@
 #include "stream/hear.h"
 
 #include "stream/frame.h"
+#include "stream/speaker_vectors.h"
 #include "stream/window_reader.h"
 
 #include <math.h>
@@ -28,8 +29,10 @@ struct ear {
     struct hearing *hearing;
     struct model_state state;
     struct model_acts acts;
+    struct speaker_vectors network;
     float *samples;         // [a window's]
     uint8_t *raw, *sets;    // [frames]
+    uint8_t *active;        // [frames,n_slots] the sets, as the network wants them
     float *mean;            // [C]
     float *vectors;         // [n_slots,width]
     pthread_t thread;
@@ -40,8 +43,10 @@ static void ear_close(struct ear *e)
 {
     model_acts_close(&e->acts);
     model_state_close(&e->state);
+    speaker_vectors_close(&e->network);
     free(e->samples);
     free(e->raw);
+    free(e->active);
     free(e->mean);
     free(e->vectors);
 }
@@ -56,9 +61,13 @@ static int ear_open(struct ear *e, struct hearing *hearing, struct error *err)
     e->raw = malloc(2 * (size_t)h->n_frames);
     e->mean = malloc((size_t)s->model->config.wavlm.embed * sizeof(float));
     e->vectors = malloc((size_t)h->n_slots * (size_t)h->width * sizeof(float));
-    if (!e->samples || !e->raw || !e->mean || !e->vectors)
+    e->active = malloc((size_t)h->n_frames * (size_t)h->n_slots);
+    if (!e->samples || !e->raw || !e->mean || !e->vectors || !e->active)
         return fail(err, "out of memory");
     e->sets = e->raw + h->n_frames;
+    if (s->network && speaker_vectors_open(&e->network, s->network, (size_t)s->windows.n_samples,
+                                           h->n_frames, h->n_slots, err))
+        return -1;
     return model_state_open(&e->state, s->model, err) || model_acts_open(&e->acts, s->model, err)
                ? -1
                : 0;
@@ -113,7 +122,7 @@ static void to_unit_length(float *x, int n)
         x[i] = (float)((double)x[i] / sqrt(squares));
 }
 
-static void find_vectors(struct ear *e, int T)
+static void find_own(struct ear *e, int T)
 {
     const struct heard *h = e->hearing->heard;
 
@@ -121,14 +130,38 @@ static void find_vectors(struct ear *e, int T)
         float *vector = e->vectors + (size_t)s * (size_t)h->width;
         int active, alone;
         heard_frames(&active, &alone, e->sets, T, s);
-        if (!active && !e->hearing->settings->compat) {
-            for (int k = 0; k < h->width; k++)
-                vector[k] = NAN;
-            continue;
-        }
         mean_over(e, s, alone > LEAST_ALONE, T);
         model_vectors(vector, e->hearing->settings->model, e->mean, 1);
         to_unit_length(vector, h->width);
+    }
+}
+
+static void find_by_network(struct ear *e, size_t n)
+{
+    const struct heard *h = e->hearing->heard;
+    size_t slots = (size_t)h->n_slots;
+
+    for (size_t i = 0; i < (size_t)h->n_frames * slots; i++)
+        e->active[i] = e->sets[i / slots] >> i % slots & 1;
+    speaker_vectors_compute(e->vectors, &e->network, e->samples, n, 0,
+                            (size_t)e->hearing->settings->windows.n_samples, e->active,
+                            h->n_frames, h->n_slots);
+}
+
+/* Of a window with n samples and T frames. */
+static void find_vectors(struct ear *e, size_t n, int T)
+{
+    const struct heard *h = e->hearing->heard;
+
+    if (e->hearing->settings->network)
+        find_by_network(e, n);
+    else
+        find_own(e, T);
+    for (int s = 0; s < h->n_slots && !e->hearing->settings->compat; s++) {
+        int active, alone;
+        heard_frames(&active, &alone, e->sets, h->n_frames, s);
+        for (int k = 0; k < h->width && !active; k++)
+            e->vectors[s * h->width + k] = NAN;
     }
 }
 
@@ -196,7 +229,7 @@ static void *listen(void *user)
             memset(e->samples + n, 0, (whole - n) * sizeof(float));
             n = whole;
         }
-        find_vectors(e, decide(e, n));
+        find_vectors(e, n, decide(e, n));
         pthread_mutex_lock(&h->lock);
         keep(e, (int)window);
         pthread_mutex_unlock(&h->lock);
@@ -236,12 +269,14 @@ static int run(struct hearing *h, struct error *err)
     return status;
 }
 
-static int check_model(const struct model *m, struct error *err)
+static int check_model(const struct hear_settings *s, struct error *err)
 {
+    const struct model *m = s->model;
+
     if (!m->config.readout.present)
         return fail(err, "a bare WavLM without a readout cannot tell speakers; it works with "
                          "`antiphon features`");
-    if (!m->config.readout.embedding)
+    if (!m->config.readout.embedding && !s->network)
         return fail(err, "this model has no speaker vectors of its own; say --embedding FILE, "
                          "or --clustering online");
     return 0;
@@ -255,8 +290,9 @@ int hear(struct heard *h, double *seconds, const char *path, const struct hear_s
     int status;
 
     *h = (struct heard){.n_frames = s->windows.n_frames, .n_slots = readout->n_speakers,
-                        .width = readout->embedding};
-    if (check_model(s->model, err) ||
+                        .width = s->network ? s->network->shape.embedding
+                                            : readout->embedding};
+    if (check_model(s, err) ||
         window_reader_open(&hearing.reader, path, s->channel, &s->windows, err))
         return -1;
     powerset_init(&hearing.powerset, readout->n_speakers, readout->at_once);

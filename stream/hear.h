@@ -3,7 +3,8 @@
  *
  * Each window is one block on a fresh state, its hard decisions median-filtered;
  * a slot's vector is the mean of the model's own vectors over the frames where it
- * speaks alone (all its frames, if it hardly ever does), of unit length. Windows are
+ * speaks alone (all its frames, if it hardly ever does), of unit length; or it is a
+ * speaker network's, of the same frames. Windows are
  * shared by threads, each with a state of its own; what comes out does not depend on
  * how many. Memory: a window of audio and a forward pass a thread, and some two
  * kilobytes a window. Thread: any, one file each. */
@@ -11,6 +12,7 @@
 #define HEAR_H
 
 #include "model/model.h"
+#include "model/resnet.h"
 #include "stream/heard.h"
 #include "stream/windows.h"
 
@@ -18,6 +20,7 @@
 
 struct hear_settings {
     const struct model *model; // for blocks of a window: reach_offline(windows.n_samples)
+    const struct resnet *network; // or NULL: the model's own vectors
     struct windows windows;
     int channel;               // of the file, from 1; 0: the mean of all
     int n_threads;

@@ -30,8 +30,9 @@ awk '$1 != "SPEAKER" || $2 != "ami_EN2004a_first30s" || $8 !~ /^speaker_[0-9]+$/
 "$antiphon" score --ref "$ref" --sys "$dir/out" >"$dir/score" || complain "score does not read it"
 
 # -- the same however many threads there are, and again
+diarize $quick "$audio" --threads 1
 cp "$dir/out" "$dir/whole"
-diarize "$audio" --threads 3
+diarize $quick "$audio" --threads 3
 cmp -s "$dir/out" "$dir/whole" || complain "three threads hear otherwise"
 
 # -- several files, to stdout, a file and a folder, one at a time and together
@@ -58,6 +59,14 @@ diarize $quick "$audio" --max-speakers 1
 [ "$(awk '{ print $8 }' "$dir/out" | sort -u | wc -l)" -eq 1 ] || complain "--max-speakers 1"
 diarize $quick "$audio" --min-on 0.5
 awk '$5 < 0.4995 { exit 1 }' "$dir/out" || complain "--min-on 0.5"
+
+# -- a speaker network's vectors
+diarize $quick "$audio" --embedding "$tests/golden/resnet34_tiny/pytorch_model.bin"
+[ -s "$dir/out" ] || complain "--embedding: nobody speaks"
+refused 1 'made for vectors of 256 numbers; here they have 64' "$antiphon" diarize $quick "$audio" \
+    --clustering vbx --embedding "$tests/golden/resnet34_tiny/pytorch_model.bin" \
+    --plda "$tests/golden/offline/scene_a/plda"
+refused 1 'absent.bin' "$antiphon" diarize $quick "$audio" --embedding "$dir/absent.bin"
 
 # -- the live tracker over the file
 diarize "$audio" --clustering online

@@ -5,6 +5,7 @@
 
 #include "model/builtin.h"
 #include "stream/hear.h"
+#include "stream/speaker_vectors.h"
 #include "stream/window_reader.h"
 
 #include <math.h>
@@ -33,6 +34,25 @@ static void write_noise(char path[40], int n, int rate_hz)
     assert_int_equal(sf_writef_float(f, x, n), n);
     sf_close(f);
     free(x);
+}
+
+/* The first six seconds of the meeting; the caller unlinks it. */
+static void write_excerpt(char path[40])
+{
+    SF_INFO info = {.samplerate = 16000, .channels = 1, .format = SF_FORMAT_WAV | SF_FORMAT_FLOAT};
+    struct error err;
+    float *all;
+    size_t n;
+
+    if (audio_file_read(&all, &n, check_path("audio/ami_EN2004a_first30s.flac"), 0, &err))
+        check_fail("%s", err.text);
+    strcpy(path, "/tmp/antiphon-hear-XXXXXX");
+    SNDFILE *f = sf_open_fd(mkstemp(path), SFM_WRITE, &info, 1);
+    assert_non_null(f);
+    assert_true(n > 96000);
+    assert_int_equal(sf_writef_float(f, all, 96000), 96000);
+    sf_close(f);
+    free(all);
 }
 
 /* All windows of a file, against the file read at once. */
@@ -109,7 +129,7 @@ static void subject_close(struct subject *s)
 
 static void test_threads(void **state)
 {
-    const char *audio = check_path("audio/ami_EN2004a_first30s.flac");
+    char audio[40];
     struct subject s;
     struct heard one, many;
     struct error err;
@@ -117,6 +137,7 @@ static void test_threads(void **state)
     atomic_llong samples = 0;
 
     (void)state;
+    write_excerpt(audio);
     subject_open(&s, 2.0);
     s.settings.samples = &samples;
     if (hear(&one, &seconds[0], audio, &s.settings, &err))
@@ -132,20 +153,22 @@ static void test_threads(void **state)
     assert_true(atomic_load(&samples) >= 2 * (long long)(seconds[0] * 16000));
     heard_release(&one);
     heard_release(&many);
+    unlink(audio);
     subject_close(&s);
 }
 
 /* Vectors are of unit length where somebody speaks, and not there where nobody does. */
 static void test_vectors(void **state)
 {
-    const char *audio = check_path("audio/ami_EN2004a_first30s.flac");
+    char audio[40];
     struct subject s;
     struct error err;
     double seconds;
     int n_with = 0;
 
     (void)state;
-    subject_open(&s, 5.0);
+    write_excerpt(audio);
+    subject_open(&s, 2.0);
     for (int compat = 0; compat < 2; compat++) {
         struct heard h;
         s.settings.compat = compat;
@@ -167,6 +190,57 @@ static void test_vectors(void **state)
         heard_release(&h);
     }
     assert_true(n_with > 0);
+    unlink(audio);
+    subject_close(&s);
+}
+
+/* A speaker network's vectors, against the same network over the same windows. */
+static void test_network(void **state)
+{
+    char audio[40];
+    struct subject s;
+    struct checkpoint file;
+    struct resnet net;
+    struct heard h;
+    struct speaker_vectors direct;
+    struct error err;
+    double seconds;
+    float *samples, want[4 * 64];
+    size_t n;
+
+    (void)state;
+    write_excerpt(audio);
+    subject_open(&s, 2.0);
+    check_open(&file, check_path("golden/resnet34_tiny/pytorch_model.bin"));
+    if (resnet_open(&net, &file, &err))
+        check_fail("%s", err.text);
+    s.settings.network = &net;
+    s.settings.compat = 1;
+    s.settings.n_threads = 2;
+    if (hear(&h, &seconds, audio, &s.settings, &err))
+        check_fail("%s", err.text);
+    assert_int_equal(h.width, net.shape.embedding);
+    assert_int_equal(h.n_slots, 4);
+    assert_int_equal(audio_file_read(&samples, &n, audio, 0, &err), 0);
+    assert_int_equal(speaker_vectors_open(&direct, &net, (size_t)s.settings.windows.n_samples,
+                                          h.n_frames, 4, &err), 0);
+    for (int c = 0; c < h.n_windows; c += 2) {
+        uint8_t *active = calloc((size_t)h.n_frames, 4);
+        assert_non_null(active);
+        for (int i = 0; i < h.n_frames * 4; i++)
+            active[i] = heard_window(&h, c)[i / 4] >> i % 4 & 1;
+        speaker_vectors_compute(want, &direct, samples, n,
+                                (size_t)(c * s.settings.windows.n_step),
+                                (size_t)s.settings.windows.n_samples, active, h.n_frames, 4);
+        assert_memory_equal(heard_vector(&h, c, 0), want, sizeof(want));
+        free(active);
+    }
+    speaker_vectors_close(&direct);
+    heard_release(&h);
+    resnet_close(&net);
+    checkpoint_close(&file);
+    free(samples);
+    unlink(audio);
     subject_close(&s);
 }
 
@@ -201,6 +275,7 @@ int main(void)
         cmocka_unit_test(test_windows_of_files),
         cmocka_unit_test(test_threads),
         cmocka_unit_test(test_vectors),
+        cmocka_unit_test(test_network),
         cmocka_unit_test(test_refused),
     };
 
