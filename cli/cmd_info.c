@@ -6,6 +6,7 @@
 #include "cli/options.h"
 #include "cli/speaker_network.h"
 #include "model/cost.h"
+#include "stream/utf8.h"
 
 #include <cjson/cJSON.h>
 #include <stdio.h>
@@ -16,7 +17,8 @@ static const struct usage usage = {
     "MODEL|ARCH",
     "Prints the architecture, parameters, multiply-accumulates per second of audio, and\n"
     "what pruning left in each layer. MODEL is a model file or checkpoint, or built-in;\n"
-    "ARCH one of base, base-s80, large, large-s80, fbank, nano, or resnet34, a speaker network.\n\n"
+    "ARCH one of base, base-s80, base-s90, large, large-s80, large-s90, fbank, nano, or the\n"
+    "speaker network resnet34.\n\n"
     "  antiphon info built-in\n"
     "  antiphon info base-s80 --json",
 };
@@ -166,8 +168,11 @@ static void print_text(const struct subject *s, const char *name)
         printf("  convolutions ");
     for (int i = 0; i < w->n_convs; i++)
         printf(" %d%s", w->conv[i].channels, i + 1 < w->n_convs ? "" : "\n");
-    if (s->provenance)
-        printf("  provenance    %s\n", s->provenance);
+    if (s->provenance) {
+        char text[400]; // whoever wrote the file does not move our cursor
+        utf8_name(text, sizeof(text), s->provenance);
+        printf("  provenance    %s\n", text);
+    }
     print_layers(s);
 }
 
