@@ -4,6 +4,7 @@
 #include "check.h"
 
 #include "model/builtin.h"
+#include "model/op.h"
 #include "stream/hear.h"
 #include "stream/speaker_vectors.h"
 #include "stream/window_reader.h"
@@ -279,5 +280,6 @@ int main(void)
         cmocka_unit_test(test_refused),
     };
 
+    op_set_threads(1); // windows are what is shared
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
