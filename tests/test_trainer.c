@@ -36,6 +36,7 @@ static struct trainer_settings settings(void)
     s.vector = 0.3;
     s.vector_scale = 10.0;
     s.vector_frames = 5;
+    s.vector_ramp = 4;
     s.mels = 0.2;
     s.ema = 0.9;
     s.threads = 2;
