@@ -236,8 +236,19 @@ static double total_seconds(const struct diarize_jobs *jobs)
     return seconds;
 }
 
+/* What there is to say of a job, and not on stdout. */
+static void say(const struct diarize_job *job, int min_speakers)
+{
+    if (job->failed)
+        fprintf(stderr, "antiphon diarize: %s\n", job->err.text);
+    else
+        fprintf(stderr, "antiphon diarize: %s: %d speakers found, not %d; a smaller --min-size "
+                        "might help\n", job->path, job->n_names, min_speakers);
+}
+
 /* Tells of the results in the order of the arguments, as soon as they are there. */
-static int follow(struct diarize_jobs *jobs, struct diarize_output *out, struct error *err)
+static int follow(struct diarize_jobs *jobs, struct diarize_output *out, int min_speakers,
+                  struct error *err)
 {
     const struct timespec nap = {0, 20000000};
     struct progress progress;
@@ -252,10 +263,11 @@ static int follow(struct diarize_jobs *jobs, struct diarize_output *out, struct 
         }
         if (job->failed == 0 && diarize_output_take(out, job, &job->err))
             job->failed = -1;
-        if (job->failed) {
+        if (job->failed)
             status = STATUS_FAILED;
+        if (job->failed || job->n_names < min_speakers) {
             progress_end(&progress);
-            fprintf(stderr, "antiphon diarize: %s\n", job->err.text);
+            say(job, min_speakers);
             progress_begin(&progress, "listening", "s of audio", total_seconds(jobs));
         }
     }
@@ -291,7 +303,7 @@ static int run(struct session *s, const struct arguments *a, const char *const *
         diarize_output_close(&out, NULL);
         return STATUS_FAILED;
     }
-    status = follow(&s->jobs, &out, err);
+    status = follow(&s->jobs, &out, a->min_speakers, err);
     diarize_jobs_join(&s->jobs);
     return status;
 }

@@ -57,6 +57,8 @@ diarize $quick "$audio" --num-speakers 2
 [ "$(awk '{ print $8 }' "$dir/out" | sort -u | wc -l)" -eq 2 ] || complain "--num-speakers 2"
 diarize $quick "$audio" --max-speakers 1
 [ "$(awk '{ print $8 }' "$dir/out" | sort -u | wc -l)" -eq 1 ] || complain "--max-speakers 1"
+"$antiphon" diarize $quick "$audio" --num-speakers 99 >"$dir/out" 2>"$dir/err" || complain "99 speakers"
+says 'speakers found, not 99' err
 diarize $quick "$audio" --min-on 0.5
 awk '$5 < 0.4995 { exit 1 }' "$dir/out" || complain "--min-on 0.5"
 
