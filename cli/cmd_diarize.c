@@ -266,9 +266,10 @@ static int follow(struct diarize_jobs *jobs, struct diarize_output *out, int min
         if (job->failed)
             status = STATUS_FAILED;
         if (job->failed || job->n_names < min_speakers) {
+            struct progress bar = progress; // it goes on below what is said
             progress_end(&progress);
             say(job, min_speakers);
-            progress_begin(&progress, "listening", "s of audio", total_seconds(jobs));
+            progress = bar;
         }
     }
     progress_end(&progress);
