@@ -65,6 +65,10 @@ size_t tensor_count(const struct tensor *t);
 /* Converts all elements to float32 (any dtype; F64 and I64 are rounded). */
 void tensor_to_floats(float *dst, const struct tensor *t);
 
+/* The other way, to F32, F16 or BF16, to the nearest number and to even between two; -1 if
+ * float16 has none that near (beyond 65504; NaN and infinity are kept). */
+int tensor_from_floats(void *dst, enum dtype dtype, const float *src, size_t n);
+
 /* Writes the tensors as one antiphon safetensors file: beside its name, then
  * renamed, so that the name never stands for half a file. metadata: format,
  * version, config and provenance are written from the arguments; either text
@@ -78,5 +82,14 @@ int checkpoint_write(const char *path, const struct tensor *tensors, int n_tenso
 /* The same without antiphon metadata: for features and other results. */
 int safetensors_write(const char *path, const struct tensor *tensors, int n_tensors,
                       struct error *err);
+
+/* The same for other programs' readers, with their word in the metadata: format "pt". */
+int safetensors_write_format(const char *path, const struct tensor *tensors, int n_tensors,
+                             const char *format, struct error *err);
+
+/* Writes a torch file as torch.save does: {"state_dict", "config"}, or without a config
+ * (JSON text, an object) the state dict alone, in the order in which tensors are given. */
+int torch_write(const char *path, const struct tensor *tensors, int n_tensors,
+                const char *config, struct error *err);
 
 #endif
