@@ -20,7 +20,8 @@ refused 2 'at most the onset' "$antiphon" stream --onset 0.4 --offset 0.6
 refused 2 'MODEL|ARCH' "$antiphon" info
 refused 2 'where to?' "$antiphon" convert x
 refused 2 'unexpected argument' "$antiphon" devices x
-refused 2 'only format' "$antiphon" convert x --to onnx -o y
+refused 2 'only formats' "$antiphon" convert x --to onnx -o y
+refused 2 'f32, f16 or bf16' "$antiphon" convert x --dtype f8 -o y
 [ "$("$antiphon" --version | cut -d' ' -f1)" = antiphon ] || complain "--version"
 for command in stream devices score plot info convert features bench; do
     "$antiphon" help $command | grep "antiphon $command" >/dev/null || complain "help $command"
@@ -80,6 +81,25 @@ grep -q '"encoder_parameters":' "$dir/info.json" || complain "info --json"
 cmp "$dir/a" "$dir/b" || complain "features of a converted model differ"
 "$antiphon" convert "$dir/m.safetensors" -o "$dir/m2.safetensors" 2>/dev/null
 cmp "$dir/m.safetensors" "$dir/m2.safetensors" || complain "converting twice changes the file"
+"$antiphon" convert "$dir/m.safetensors" --to torch -o "$dir/m.pt" 2>/dev/null
+"$antiphon" features "$dir/m.pt" "$audio" --block 320 -o "$dir/b"
+cmp "$dir/a" "$dir/b" || complain "features of a model written as torch differ"
+refused 1 'layer 0 is pruned' "$antiphon" convert "$dir/m.pt" --to hf -o "$dir/hf"
+hf=$golden/hf-wavlm-large-tiny/hf-wavlm-large-tiny
+"$antiphon" convert "$hf" --to hf -o "$dir/hf" 2>/dev/null
+"$antiphon" features "$hf" "$audio" -o "$dir/a"
+"$antiphon" features "$dir/hf" "$audio" -o "$dir/b"
+cmp "$dir/a" "$dir/b" || complain "features of a model written as hf differ"
+# The built-in model in two bytes a weight, and as DiariZen's folder: it runs, and says so.
+"$antiphon" convert built-in --dtype bf16 -o "$dir/b16" 2>/dev/null
+"$antiphon" info "$dir/b16" >/dev/null
+"$antiphon" convert "$dir/b16" -o "$dir/b32" 2>/dev/null
+[ $(($(wc -c <"$dir/b16") * 100)) -lt $(($(wc -c <"$dir/b32") * 51)) ] || complain "bf16 saves nothing"
+"$antiphon" convert built-in --to torch -o "$dir/diarizen/" 2>"$dir/err"
+grep -q 'left out: the embedding' "$dir/err" || complain "nothing is said of the embedding"
+"$antiphon" stream --fast --input "$audio" --rttm "$dir/1" >/dev/null 2>&1
+"$antiphon" stream --fast --input "$audio" --model "$dir/diarizen" --rttm "$dir/2" >/dev/null 2>&1
+cmp "$dir/1" "$dir/2" || complain "a model written for DiariZen has other turns"
 
 # -- the frame error of the seed model's notes: 30.6 at B = 16 (30.6 within rounding)
 "$antiphon" stream --fast --input "$audio" --rttm "$dir/a.rttm" --jsonl "$dir/a.jsonl" \
