@@ -12,12 +12,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const struct usage usage = {
     "SRC",
     "Writes the model SRC in another layout. SRC is an antiphon model, a torch checkpoint\n"
     "({\"config\", \"state_dict\"} as torch.save leaves it), a Hugging Face WavLM folder\n"
-    "(config.json and weights) or a DiariZen folder (config.toml and pytorch_model.bin).\n\n"
+    "(config.json and weights), a DiariZen folder (config.toml and pytorch_model.bin), or\n"
+    "the name of an architecture, which gets random weights, to measure with.\n\n"
     "  --to antiphon   one safetensors file with everything; used in place when opened\n"
     "  --to torch      what DiariZen loads: a checkpoint, or for a diarization model and\n"
     "                  -o FOLDER/ its folder\n"
@@ -89,12 +91,16 @@ static int convert(const struct request *r, struct error *err)
 {
     struct reach reach = reach_defaults();
     struct loaded loaded;
-    int status;
+    char *arch = access(r->source, F_OK) ? config_arch_json(r->source, NULL) : NULL;
+    int status = load_model(&loaded, r->source, arch ? r->source : NULL, &reach, err);
 
-    if (load_model(&loaded, r->source, NULL, &reach, err))
-        return -1;
-    status = write_model(r, &loaded, err);
-    unload_model(&loaded);
+    if (status == 0) {
+        if (arch)
+            loaded.checkpoint.config = arch;
+        status = write_model(r, &loaded, err);
+        unload_model(&loaded);
+    }
+    free(arch);
     return status;
 }
 

@@ -59,6 +59,10 @@ void checkpoint_close(struct checkpoint *c);
 /* The tensor of that name, or NULL. */
 const struct tensor *checkpoint_find(const struct checkpoint *c, const char *name);
 
+/* Lets go of the memory in which the file's pages with this tensor were read; they are read
+ * again when needed. For tensors that were copied. */
+void checkpoint_let_go(const struct checkpoint *c, const struct tensor *t);
+
 /* Number of elements. */
 size_t tensor_count(const struct tensor *t);
 
