@@ -76,6 +76,13 @@ status=0
 "$antiphon" convert "$golden/wavlm_pruned_tiny/model.pt" -o "$dir/m.safetensors" 2>/dev/null
 "$antiphon" info "$dir/m.safetensors" --json >"$dir/info.json"
 grep -q '"encoder_parameters":' "$dir/info.json" || complain "info --json"
+"$antiphon" info nano --json --block 160 --left 2000 >"$dir/info.json"
+for key in parameters encoder_parameters macs_per_second encoder_macs_per_second live_macs_per_second \
+    sparsity layers; do
+    grep -q "\"$key\":" "$dir/info.json" || complain "info --json has no $key"
+done
+grep -q '"block_ms":.160' "$dir/info.json" || complain "info does not take --block"
+refused 2 'multiple of 20 ms' "$antiphon" info nano --block 30
 "$antiphon" features "$golden/wavlm_pruned_tiny/model.pt" "$audio" --block 320 -o "$dir/a"
 "$antiphon" features "$dir/m.safetensors" "$audio" --block 320 -o "$dir/b"
 cmp "$dir/a" "$dir/b" || complain "features of a converted model differ"

@@ -2,9 +2,11 @@
 /* test_export.c - models written in every layout: as upstream's programs write them, and
  * the same model when read again. */
 #include "exporting.h"
+#include "gated.h"
 
 #include "model/op.h"
 #include "model/pickle.h"
+#include "prune/shrink.h"
 
 #include <zip.h>
 
@@ -237,6 +239,72 @@ static void test_chain(void **state)
     random_close(&s);
 }
 
+/* The cut config of a gated student, whose keys were hidden (gated.h), as prune has it: its
+ * model had no gates when it was opened. */
+static char *without_gates(char *config)
+{
+    cJSON *root, *item;
+    char *at;
+
+    while ((at = strstr(config, "_xrune_")) != NULL)
+        at[1] = 'p';
+    root = cJSON_Parse(config);
+    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(root, "wavlm"))
+    {
+        if (strstr(item->string, "_prune"))
+            item->type = cJSON_False;
+    }
+    free(config);
+    config = cJSON_PrintUnformatted(root);
+    cJSON_Delete(root);
+    return config;
+}
+
+/* A model that was pruned here: upstream's config of its own cut, key by key, and the same
+ * answers when it is read again. */
+static void test_pruned_here(void **state)
+{
+    (void)state;
+    static const char name[] = "prune_large_tiny";
+    struct reach reach = whole(N_SAMPLES, 1);
+    struct checkpoint student, c;
+    struct model gated;
+    struct subject s = {0};
+    struct gates g;
+    struct error err;
+    const char *left_out;
+    char *config = read_config(name), *cut_config;
+
+    check_open(&student, check_path("golden/%s/student.pt", name));
+    if (model_open_config(&gated, config, &reach, &err) ||
+        gates_open(&g, &gated.config, 7, 1, &err))
+        check_fail("%s", err.text);
+    for (int i = 0; i < gated.n_params; i++)
+        memcpy(*param_slot(&gated.params, &gated.list[i]),
+               floats(&student, gated.list[i].name, ""),
+               param_count(&gated.list[i]) * sizeof(float));
+    take_log_alpha(&g, &student);
+    gates_settle(&g);
+    if (shrink(&s.m, &cut_config, &gated, config, &g, &reach, &err))
+        check_fail("%s", err.text);
+    s.c.config = cut_config = without_gates(cut_config);
+    if (export_open(&s.e, &s.m, &s.c, DTYPE_F32, &err) ||
+        export_torch(&s.e, inside("cut.pt"), &left_out, &err))
+        check_fail("%s", err.text);
+    check_pickled_config(inside("cut.pt"));
+    compare_file(inside("cut.pt"), &s);
+    check_open(&c, inside("cut.pt"));
+    compare_config(&c, check_path("golden/%s/pruned.config.json", name));
+    checkpoint_close(&c);
+    export_close(&s.e);
+    model_close(&s.m);
+    model_close(&gated);
+    gates_close(&g);
+    checkpoint_close(&student);
+    free(cut_config);
+    free(config);
+}
+
 /* nano: its encoder is dense and without waveform normalisation, unlike Large's; its
  * embedding is not upstream's. */
 static void test_left_out(void **state)
@@ -342,6 +410,7 @@ int main(void)
         {"torch oddkernel_bias", test_torch, setup, teardown, torch[3]},
         cmocka_unit_test_setup_teardown(test_torch_diarizen, setup, teardown),
         cmocka_unit_test_setup_teardown(test_chain, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_pruned_here, setup, teardown),
         cmocka_unit_test_setup_teardown(test_left_out, setup, teardown),
         {"hf base", test_hf, setup, teardown, hf[0]},
         {"hf large", test_hf, setup, teardown, hf[1]},
