@@ -141,7 +141,9 @@ static int64_t pos_conv_taps(const struct wavlm_config *w, int64_t T)
 double cost_live_macs(const struct model_config *c, const struct reach *reach)
 {
     const struct wavlm_config *w = &c->wavlm;
-    int64_t T = reach->block_frames + reach->right_frames, keys = reach->left_frames + T;
+    int64_t T = reach->window_frames ? reach->window_frames
+                                     : reach->block_frames + reach->right_frames;
+    int64_t keys = reach->left_frames + T;
     int64_t E = w->embed, macs = 0, in = blocks_cover(T);
 
     for (int i = 0; i < w->n_convs; i++) {

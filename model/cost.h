@@ -25,7 +25,7 @@ struct cost {
 
 void cost_count(struct cost *cost, const struct model_config *c, const struct param *list, int n);
 
-/* Live multiply-accumulates per second of audio once the left context is full. */
+/* Live multiply-accumulates per second of audio once the left context or the window is full. */
 double cost_live_macs(const struct model_config *c, const struct reach *reach);
 
 #endif

@@ -37,7 +37,8 @@ enum { STRIDE = 320 }; // samples from frame to frame
 
 static int max_rows(const struct reach *reach)
 {
-    return reach->block_frames + reach->right_frames;
+    return reach->window_frames ? reach->window_frames
+                                : reach->block_frames + reach->right_frames;
 }
 
 struct call_size reach_call(const struct reach *r)

@@ -23,6 +23,9 @@ struct reach {
     int block_frames; // B: the most own frames of a block
     int left_frames;  // L
     int right_frames; // R
+    /* Not 0: window mode. B is the step, and each step's call is one block, on a
+     * fresh state, of so many frames at most, L = 0 (stream/stepper.h). */
+    int window_frames;
     double horizon_seconds; // of the cumulative statistics, 0: they never forget
     int n_blocks;     // of a call
     int n_rows;       // of a call, 0: n_blocks full blocks

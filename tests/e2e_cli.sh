@@ -127,6 +127,23 @@ if [ -n "$flac" ]; then
     cmp "$dir/1" "$dir/2" || complain "a pipe gives other turns than the file"
 fi
 
+# -- window mode, on request
+# live WORDS ARGUMENT..: the start line says the mode
+live() {
+    wanted=$1
+    shift
+    "$antiphon" stream --fast --input "$audio" --jsonl - "$@" 2>/dev/null | head -n 1 >"$dir/start"
+    grep -q "$wanted" "$dir/start" || complain "stream $*: $(cat "$dir/start"), expected $wanted"
+}
+live '"block_ms":1000,"live":"window","window_ms":4000' --window 4 --step 1000
+live '"block_ms":160,"live":"block-causal"' --block 160
+live '"block_ms":320,"live":"block-causal"'
+live '"block_ms":2000,"live":"window","window_ms":10000' --step 2000
+refused 2 'not both' "$antiphon" stream --block 320 --window 8
+refused 2 'multiple of 20 ms' "$antiphon" stream --step 30
+refused 2 '0.1 to 120' "$antiphon" stream --window 1000
+refused 1 'does not fit a window' "$antiphon" stream --window 1 --step 2000 --fast --input "$audio"
+
 # -- Ctrl-C: what was said is there, whole
 "$antiphon" stream --input "$audio" --rttm "$dir/c.rttm" --jsonl "$dir/c.jsonl" >/dev/null 2>&1 &
 pid=$!
