@@ -6,6 +6,7 @@
 #include "cli/command.h"
 #include "cli/load.h"
 #include "cli/options.h"
+#include "cli/speaker_network.h"
 #include "model/export.h"
 
 #include <cjson/cJSON.h>
@@ -19,7 +20,9 @@ static const struct usage usage = {
     "Writes the model SRC in another layout. SRC is an antiphon model, a torch checkpoint\n"
     "({\"config\", \"state_dict\"} as torch.save leaves it), a Hugging Face WavLM folder\n"
     "(config.json and weights), a DiariZen folder (config.toml and pytorch_model.bin), or\n"
-    "the name of an architecture, which gets random weights, to measure with.\n\n"
+    "the name of an architecture, which gets random weights, to measure with. A speaker\n"
+    "network is converted as well: WeSpeaker's ResNet34, as pyannote ships it\n"
+    "(pytorch_model.bin), to an antiphon file.\n\n"
     "  --to antiphon   one safetensors file with everything; used in place when opened\n"
     "  --to torch      what DiariZen loads: a checkpoint, or for a diarization model and\n"
     "                  -o FOLDER/ its folder\n"
@@ -87,20 +90,46 @@ static int write_model(const struct request *r, const struct loaded *l, struct e
     return status;
 }
 
-static int convert(const struct request *r, struct error *err)
+static int convert_network(const struct request *r, const struct checkpoint *c, struct error *err)
+{
+    if (strcmp(r->to, "antiphon") || r->dtype != DTYPE_F32)
+        return fail(err, "%s: is a speaker network, which is only written as antiphon, f32",
+                    r->source);
+    return speaker_network_convert(c, r->source, r->output, err);
+}
+
+/* Random weights of a named architecture. */
+static int convert_arch(const struct request *r, char *config, struct error *err)
 {
     struct reach reach = reach_defaults();
     struct loaded loaded;
-    char *arch = access(r->source, F_OK) ? config_arch_json(r->source, NULL) : NULL;
-    int status = load_model(&loaded, r->source, arch ? r->source : NULL, &reach, err);
 
-    if (status == 0) {
-        if (arch)
-            loaded.checkpoint.config = arch;
-        status = write_model(r, &loaded, err);
-        unload_model(&loaded);
+    if (load_model(&loaded, NULL, r->source, &reach, err))
+        return -1;
+    loaded.checkpoint.config = config;
+    int status = write_model(r, &loaded, err);
+    unload_model(&loaded);
+    return status;
+}
+
+static int convert(const struct request *r, struct error *err)
+{
+    struct reach reach = reach_defaults();
+    struct loaded loaded = {0};
+    int status;
+
+    snprintf(loaded.name, sizeof(loaded.name), "%s", r->source);
+    if (load_checkpoint(&loaded.checkpoint, r->source, err))
+        return -1;
+    if (resnet_recognize(&loaded.checkpoint)) {
+        status = convert_network(r, &loaded.checkpoint, err);
+        checkpoint_close(&loaded.checkpoint);
+        return status;
     }
-    free(arch);
+    if (load_bind(&loaded, &reach, err))
+        return -1;
+    status = write_model(r, &loaded, err);
+    unload_model(&loaded);
     return status;
 }
 
@@ -142,7 +171,10 @@ int cmd_convert(int argc, const char **argv, struct error *err)
         } else if (options_expect(&o, 1, 1, &usage, err) == 0 &&
                    parse_request(&r, dtype, err) == 0) {
             r.source = o.arguments[0];
-            status = convert(&r, err) ? STATUS_FAILED : STATUS_DONE;
+            char *arch = access(r.source, F_OK) ? config_arch_json(r.source, NULL) : NULL;
+            status = (arch ? convert_arch(&r, arch, err) : convert(&r, err)) ? STATUS_FAILED
+                                                                             : STATUS_DONE;
+            free(arch);
         }
     }
     options_close(&o);
