@@ -305,8 +305,8 @@ static void test_pruned_here(void **state)
     free(config);
 }
 
-/* nano: its encoder is dense and without waveform normalisation, unlike Large's; its
- * embedding is not upstream's. */
+/* An encoder without waveform normalisation, unlike Large's, and with an embedding, which is
+ * not upstream's. */
 static void test_left_out(void **state)
 {
     (void)state;
@@ -314,7 +314,7 @@ static void test_left_out(void **state)
     struct subject s, t;
     struct error err;
 
-    random_subject(&s, "nano", "window");
+    random_subject(&s, "small", "window");
     if (export_torch(&s.e, inside("d/"), &left_out, &err))
         check_fail("%s", err.text);
     assert_non_null(strstr(left_out, "embedding"));
@@ -392,7 +392,7 @@ static void test_refused(void **state)
     assert_non_null(strstr(err.text, "filter banks"));
     synthetic_text(folder, "file", "");
     random_close(&s);
-    random_subject(&s, "nano", "window");
+    random_subject(&s, "small", "window");
     assert_int_equal(export_hf(&s.e, inside("file"), &left_out, &err), -1);
     assert_non_null(strstr(err.text, "it is a file"));
     random_close(&s);
