@@ -4,12 +4,13 @@
 #include "cli/finetune_data.h"
 #include "cli/load.h"
 #include "cli/options.h"
-#include "cli/progress.h"
 #include "cli/reach_list.h"
+#include "cli/stop_signal.h"
+#include "cli/training_bar.h"
 #include "prune/run.h"
+#include "stream/scan.h"
 
 #include <math.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,27 +42,17 @@ struct arguments {
     long long seed;
 };
 
-static volatile sig_atomic_t interrupted;
-
-static void interrupt(int signal_number)
-{
-    interrupted = 1;
-}
-
 static char *read_text(const char *path, struct error *err)
 {
-    FILE *f = fopen(path, "rb");
-    char *text = f ? calloc(1, 1 << 20) : NULL;
-    size_t n = text ? fread(text, 1, (1 << 20) - 1, f) : 0;
+    struct scan text;
 
-    if (!f || !text || ferror(f) || n == (1 << 20) - 1) {
-        free(text);
-        text = NULL;
-        fail(err, "%s: cannot be read as a config", path);
-    }
-    if (f)
-        fclose(f);
-    return text;
+    if (scan_read(&text, path, err))
+        return NULL;
+    if (strlen(text.bytes) == text.n)
+        return text.bytes;
+    fail(err, "%s: a zero byte, which no config has", path);
+    scan_release(&text);
+    return NULL;
 }
 
 /* The config's text, to be freed, and the weights to begin with, if there are. */
@@ -196,48 +187,18 @@ static int fill_settings(struct trainer_settings *s, const struct arguments *a, 
                : 0;
 }
 
-/* What the bar shows besides how far it is. */
-struct telling {
-    struct progress progress;
-    char what[160];
-    double loss, der, rate, dev_der;
-    int first;
-};
-
-static void tell(void *user, const struct step_report *r, double der)
-{
-    struct telling *t = user;
-
-    if (!t->first)
-        return;
-    if (!r) {
-        t->dev_der = der;
-        return;
-    }
-    double keep = r->step > 20 ? 0.95 : 0.7, rate = r->audio_seconds / r->seconds;
-    t->loss = t->loss > 0.0 ? keep * t->loss + (1.0 - keep) * r->loss : r->loss;
-    t->der = t->der > 0.0 ? keep * t->der + (1.0 - keep) * r->der : r->der;
-    t->rate = t->rate > 0.0 ? keep * t->rate + (1.0 - keep) * rate : rate;
-    int n = snprintf(t->what, sizeof(t->what), "loss %.3f DER %.1f %.0f s/s", t->loss, t->der,
-                     t->rate);
-    if (t->dev_der > 0.0)
-        snprintf(t->what + n, sizeof(t->what) - (size_t)n, " dev %.1f", t->dev_der);
-    progress_at(&t->progress, (double)r->step);
-}
-
 static int train(struct trainer *t, const struct arguments *a, const struct finetune_sources *from,
                  int is_first, struct error *err)
 {
     char folder[1024], provenance[512];
-    struct telling telling = {.first = is_first};
+    struct training_bar bar;
     struct run_settings run = {
         .folder = folder, .output = a->output, .provenance = provenance,
         .dev = from->dev, .dev_clips = a->dev_clips, .validate_every = a->validate_every,
         .save_every = a->save_every, .average = a->average, .patience = a->patience,
-        .max_seconds = a->hours * 3600.0, .interrupted = &interrupted, .tell = tell,
-        .user = &telling,
+        .max_seconds = a->hours * 3600.0, .interrupted = stop_signal_watch(),
+        .tell = training_bar_tell, .user = &bar,
     };
-    struct sigaction action = {.sa_handler = interrupt};
 
     snprintf(folder, sizeof(folder), "%s%s", a->run ? a->run : a->output, a->run ? "" : ".run");
     snprintf(provenance, sizeof(provenance),
@@ -249,14 +210,9 @@ static int train(struct trainer *t, const struct arguments *a, const struct fine
     if (reach_list_parse(run.dev_blocks, &run.n_dev_blocks, TRAINER_MAX_REACHES, "--dev-block-ms",
                          a->dev_blocks, err))
         return -1;
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-    snprintf(telling.what, sizeof(telling.what), "training");
-    if (is_first)
-        progress_begin(&telling.progress, telling.what, "steps", (double)t->settings.steps);
+    training_bar_begin(&bar, "training", t->settings.steps, is_first);
     int end = run_training(t, &run, err);
-    if (is_first)
-        progress_end(&telling.progress);
+    training_bar_end(&bar);
     if (end < 0 || !is_first)
         return end < 0 ? -1 : 0;
     if (end == RUN_INTERRUPTED)
@@ -287,8 +243,9 @@ static int finetune(const struct arguments *a, char *freeze, struct ranks *ranks
 
     if (status == 0)
         status = (config = starting_point(&weights, a, err)) ? 0 : -1;
-    if (status == 0)
-        status = config_parse(&parsed, config, err);
+    if (status == 0 && config_parse(&parsed, config, err))
+        status = fail_prefix(err, "%.300s: ", a->model ? a->model : a->config ? a->config
+                                                                             : a->arch);
     if (status == 0)
         status = finetune_sources_open(&sources, &a->data, &parsed, a->threads,
                                        (uint64_t)a->seed, err);

@@ -145,11 +145,7 @@ static void fill_report(struct trainer *t, struct step_report *r, double norm, d
 
     add_sums(&sums, t);
     if (t->distiller)
-        sums.loss = distill_total(&t->distiller->settings.weights,
-                                  &(struct distill_sums){sums.l2, sums.l1, sums.cos},
-                                  sums.frames * t->distiller->settings.n_layers,
-                                  t->model.config.wavlm.embed) *
-                    sums.frames;
+        sums.loss = worker_distance(t, &sums) * sums.frames;
     for (int m = 0; m < t->n_workers; m++) {
         flops += t->workers[m].flops;
         t->workers[m].flops = 0.0;
@@ -282,6 +278,8 @@ int trainer_validate(struct trainer *t, const struct clip_source *source, uint64
     double peak;
 
     t->stop = 0;
+    if (t->distiller)
+        gates_settle(&t->distiller->gates);
     swap_ema(t);
     team_run(&t->team, worker_validate, &v);
     swap_ema(t);
@@ -290,6 +288,8 @@ int trainer_validate(struct trainer *t, const struct clip_source *source, uint64
         return -1;
     }
     add_sums(sums, t);
+    if (t->distiller)
+        sums->loss = worker_distance(t, sums) * sums->frames;
     op_set_threads(t->n_workers); // others may have held the machine before: the best counts
     peak = op_peak(err);
     op_set_threads(1);

@@ -131,7 +131,9 @@ void trainer_close(struct trainer *t);
 int trainer_step(struct trainer *t, struct step_report *report, struct error *err);
 
 /* Scores the weights (the EMA if there is one) on clips first .. first+n-1 of a
- * source of the same clip length, cut into blocks of block_frames (0: whole). */
+ * source of the same clip length, cut into blocks of block_frames (0: whole).
+ * With a distiller sums.loss / sums.frames is the loss of distillation, under
+ * the gates' settled values. */
 int trainer_validate(struct trainer *t, const struct clip_source *source, uint64_t first,
                      int n_clips, int block_frames, int left_frames, struct objective_sums *sums,
                      struct error *err);
@@ -141,12 +143,16 @@ int trainer_validate(struct trainer *t, const struct clip_source *source, uint64
 int trainer_save(const struct trainer *t, const char *path, struct error *err);
 int trainer_resume(struct trainer *t, const char *path, struct error *err);
 
-/* The model alone: the EMA if there is one. */
+/* The model alone: the EMA if there is one. With gates their log_alpha too, under
+ * upstream's names: such a file is no model until it is cut. */
 int trainer_write_model(const struct trainer *t, const char *path, const char *provenance,
                         struct error *err);
 
-/* The mean of models of this shape, tensor by tensor, as one model. */
+/* The mean of models of this shape, tensor by tensor, as one model; of gates likewise. */
 int trainer_average(const struct trainer *t, const char *const *paths, int n, const char *output,
                     const char *provenance, struct error *err);
+
+/* Takes weights and gates of such a file, in place of the trainer's. */
+int trainer_take_model(struct trainer *t, const char *path, struct error *err);
 
 #endif

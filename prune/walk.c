@@ -3,6 +3,7 @@
 
 #include "model/kernels.h"
 #include "model/op.h"
+#include "model/open_norm.h"
 
 #include <string.h>
 
@@ -166,10 +167,15 @@ static void walk_input(struct gradients *g, float *dx, struct model_acts *a, con
         kernels->columns_add(g->params.features_norm.bias, features, T, width);
         return;
     }
-    kernels->layer_norm_backward(features, g->params.features_norm.weight,
-                                 g->params.features_norm.bias, features, a->features,
-                                 e->features_mean, e->features_rstd, p->features_norm.weight, T,
-                                 width);
+    struct norm_params *by = &g->params.features_norm;
+    const float *open = training_open(a->training, c->wavlm.n_convs - 1);
+    if (open)
+        open_norm_backward(features, by->weight, by->bias, features, a->features, e->features_mean,
+                           e->features_rstd, p->features_norm.weight, open, T, width);
+    else
+        kernels->layer_norm_backward(features, by->weight, by->bias, features, a->features,
+                                     e->features_mean, e->features_rstd, p->features_norm.weight,
+                                     T, width);
     if (!g->train_extractor)
         return;
     for (size_t i = 0; i < (size_t)T * (size_t)width; i++)

@@ -19,23 +19,6 @@ static int most_blocks(const struct trainer *t)
     return most;
 }
 
-static int open_teacher(struct worker *w, const struct trainer *t, size_t rows, struct error *err)
-{
-    struct distiller *d = t->distiller;
-    struct model view = d->teacher;
-
-    view.reach.n_rows = (int)rows;
-    view.reach.n_blocks = w->n_clips;
-    w->teacher_blocks = calloc((size_t)w->n_clips, sizeof(*w->teacher_blocks));
-    w->rep_slopes = calloc((size_t)d->settings.n_layers * rows *
-                               (size_t)t->model.config.wavlm.embed, sizeof(float));
-    if (!w->teacher_blocks || !w->rep_slopes)
-        return fail(err, "out of memory for a batch of %d clips", t->settings.batch);
-    return model_state_open(&w->teacher_state, &view, err) ||
-                   model_acts_open(&w->teacher_acts, &view, err)
-               ? -1 : 0;
-}
-
 int worker_open(struct worker *w, struct trainer *t, int index, struct error *err)
 {
     const struct model_config *c = &t->model.config;
@@ -90,7 +73,7 @@ int worker_open(struct worker *w, struct trainer *t, int index, struct error *er
         gradients_open(&w->gradients, &view, t->distiller && t->distiller->gates.n,
                        t->heads.n_floats, err))
         return -1;
-    return t->distiller ? open_teacher(w, t, rows, err) : 0;
+    return t->distiller ? worker_open_teacher(w, t, rows, err) : 0;
 }
 
 void worker_close(struct worker *w)
@@ -183,7 +166,7 @@ static int fetch_batch(struct worker *w, const struct clip_source *source, uint6
     return 0;
 }
 
-static int plan(struct block *blocks, int n_clips, int n_frames, int64_t n_samples,
+int worker_plan(struct block *blocks, int n_clips, int n_frames, int64_t n_samples,
                 int block_frames)
 {
     int n = 0, row = 0;
@@ -285,33 +268,6 @@ static void judge(struct worker *w, struct trainer *t, float weight)
         judge_mels(w, t, weight);
 }
 
-/* The teacher's representations of the same clips, whole, and slopes by the
- * student's. weight: 1 / clips of a step. */
-static void compare(struct worker *w, struct trainer *t, float weight, const float **reps)
-{
-    struct distiller *d = t->distiller;
-    struct distill_sums sums = {0};
-    struct model view = d->teacher;
-    int C = t->model.config.wavlm.embed, rows = w->n_clips * t->n_frames;
-    int n = plan(w->teacher_blocks, w->n_clips, t->n_frames, t->source->n_samples, 0);
-
-    view.reach.n_blocks = n;
-    model_forward(&w->teacher_acts, &w->teacher_state, &view, w->samples, w->teacher_blocks, n);
-    for (int k = 0; k < d->settings.n_layers; k++) {
-        float *slopes = w->rep_slopes + (size_t)k * (size_t)rows * (size_t)C;
-        int layer = d->settings.layers[k];
-        distill_loss(&d->settings.weights, &sums, slopes, w->acts.encoder.rep[layer],
-                     w->teacher_acts.encoder.rep[layer], rows, C,
-                     (double)d->settings.n_layers * t->n_frames / weight);
-        reps[layer] = slopes;
-    }
-    w->sums.l2 += sums.l2;
-    w->sums.l1 += sums.l1;
-    w->sums.cos += sums.cos;
-    w->sums.frames += rows;
-    w->sums.clips += w->n_clips;
-}
-
 /* Where the clips of a bad step came from. */
 static void blame(struct trainer *t, struct worker *w, double loss)
 {
@@ -340,7 +296,8 @@ void worker_train(void *user, int member)
         .batch_statistics = !s->frozen_batch_norm,
         .sum = team_sum,
         .user = &w->member,
-        .masks = t->distiller && t->distiller->gates.n ? &t->distiller->gates.masks : NULL,
+        .masks = distiller_masks(t->distiller),
+        .open_norms = t->distiller && t->distiller->settings.open_norms,
     };
     w->acts.training = &w->training;
     w->gradients.done = last ? reduce_done : NULL;
@@ -358,12 +315,12 @@ void worker_train(void *user, int member)
     team_barrier(&t->team);
     if (t->stop)
         return;
-    int n_blocks = plan(w->blocks, w->n_clips, t->n_frames, t->source->n_samples, t->block_frames);
+    int n_blocks = worker_plan(w->blocks, w->n_clips, t->n_frames, t->source->n_samples, t->block_frames);
     forward(w, t, n_blocks, t->left_frames);
     float weight = 1.0f / (float)(s->batch * size * s->accumulate);
     const float *reps[MAX_LAYERS + 1] = {0};
     if (t->distiller)
-        compare(w, t, weight, reps);
+        worker_compare(w, t, w->n_clips, weight, reps);
     else
         judge(w, t, weight);
     double all = w->sums.loss + w->sums.affinity + w->sums.vector + w->sums.mels + w->sums.l1 +
@@ -395,15 +352,24 @@ void worker_validate(void *user, int member)
     struct error err;
 
     w->sums = (struct objective_sums){0};
-    w->acts.training = NULL;
+    w->training = (struct training){
+        .masks = distiller_masks(t->distiller),
+        .open_norms = t->distiller && t->distiller->settings.open_norms,
+    };
+    w->acts.training = w->training.masks ? &w->training : NULL;
     for (int i = place; i < v->n_clips; i += stride) {
         if (v->source->get(&w->clips[0], v->source, v->first + (uint64_t)i, &err)) {
             report_failure(t, &err);
             return;
         }
         place_samples(w, 0);
-        int n_blocks = plan(w->blocks, 1, t->n_frames, v->source->n_samples, v->block_frames);
+        int n_blocks = worker_plan(w->blocks, 1, t->n_frames, v->source->n_samples, v->block_frames);
         forward(w, t, n_blocks, v->left_frames);
+        if (t->distiller) {
+            const float *reps[MAX_LAYERS + 1];
+            worker_compare(w, t, 1, 1.0f, reps);
+            continue;
+        }
         objective_scores(&w->objective, &w->sums, w->score_slopes, w->acts.readout.scores,
                          &w->clips[0], 1.0f);
     }
