@@ -160,6 +160,8 @@ for bad_option in "--max-speakers -3" "--layer-drop 2" "--dropout nan" "--vector
     refused 1 "${bad_option%% *} ${bad_option##* }: expected" "$antiphon" finetune \
         --speech "$dir/speech" --config "$dir/tiny.json" --chunk 2 -o "$dir/no" $bad_option
 done
+refused 1 "no tensor of the model has a name like encodr" "$antiphon" finetune \
+    --speech "$dir/speech" --config "$dir/tiny.json" --chunk 2 --freeze 'encodr.*' -o "$dir/no"
 refused 1 "nothing is left to learn" "$antiphon" finetune --speech "$dir/speech" \
     --config "$dir/tiny.json" --chunk 2 --freeze '*' -o "$dir/no"
 refused 2 "-o FILE" "$antiphon" finetune --speech "$dir/speech" --config "$dir/tiny.json"
