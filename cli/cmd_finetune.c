@@ -7,6 +7,7 @@
 #include "cli/reach_list.h"
 #include "cli/stop_signal.h"
 #include "cli/training_bar.h"
+#include "model/resnet_params.h"
 #include "prune/run.h"
 #include "stream/scan.h"
 
@@ -69,6 +70,10 @@ static char *starting_point(struct checkpoint *weights, const struct arguments *
         return read_text(a->config, err);
     if (load_checkpoint(weights, a->model, err))
         return NULL;
+    if (resnet_refuse(weights, err)) {
+        fail_prefix(err, "%s: ", a->model);
+        return NULL;
+    }
     if (!weights->config) {
         fail(err, "%s: no config in the file", a->model);
         return NULL;
