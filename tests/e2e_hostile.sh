@@ -59,6 +59,8 @@ hostile features built-in FILE -o "$here/f"
 hostile stream --fast --input "$audio" --model FILE --rttm "$here/r"
 hostile stream --fast --input FILE --rttm "$here/r" --jsonl "$here/j"
 hostile bench --model FILE --seconds 1
+hostile evaluate FILE
+hostile evaluate -m FILE "$tests/audio"
 hostile finetune --data FILE --arch nano --steps 1 -o "$here/m"
 hostile finetune --speech FILE --arch nano --steps 1 -o "$here/m"
 hostile finetune --data "$tests" --config FILE --steps 1 -o "$here/m"
