@@ -39,7 +39,7 @@ struct arguments {
     double scores, mels, vector, vector_margin, vector_scale;
     double hours, audio_hours, lr_floor, beta2, extractor_gradient;
     int batch, accumulate, threads, dev_clips, patience, average, recompute, frozen_batch_norm;
-    long steps, warmup, validate_every, save_every;
+    long steps, warmup, validate_every, save_every, vector_ramp;
     long long seed;
 };
 
@@ -126,7 +126,8 @@ static int check_numbers(const struct arguments *a, struct error *err)
         {"ema", a->ema, 0, 0.999999}, {"dropout", a->dropout, -1, 0.99},
         {"layer-drop", a->layer_drop, 0, 0.99}, {"affinity", a->affinity, 0, 1e6},
         {"vector", a->vector, 0, 1e6}, {"vector-margin", a->vector_margin, 0, 1.5},
-        {"vector-scale", a->vector_scale, 0.01, 1e4}, {"mels", a->mels, 0, 1e6},
+        {"vector-scale", a->vector_scale, 0.01, 1e4},
+        {"vector-ramp", (double)a->vector_ramp, 0, 1e12}, {"mels", a->mels, 0, 1e6},
         {"scores", a->scores, 0, 1e6}, {"extractor-gradient", a->extractor_gradient, 0, 1e6},
         {"dev-clips", a->dev_clips, 1, 1e6}, {"average", a->average, 1, 32},
         {"validate-every", (double)a->validate_every, 1, 1e12},
@@ -174,6 +175,7 @@ static int fill_settings(struct trainer_settings *s, const struct arguments *a, 
     s->vector = a->vector;
     s->vector_margin = a->vector_margin;
     s->vector_scale = a->vector_scale;
+    s->vector_ramp = a->vector_ramp;
     if (strcmp(a->assignment, "exact") && strcmp(a->assignment, "hard"))
         return fail(err, "--assignment %.40s: expected exact or hard", a->assignment);
     s->exact = !strcmp(a->assignment, "exact");
@@ -273,7 +275,8 @@ int cmd_finetune(int argc, const char **argv, struct error *err)
         .blocks = "160,320,500,1000,whole", .lefts = "4000,8000,whole", .dev_blocks = "320,whole",
         .schedule = "constant", .assignment = "exact", .lr = 1e-3, .lr_encoder = -1.0, .decay = 0.01,
         .clip_quantile = 0.9, .dropout = -1.0, .beta2 = 0.999, .extractor_gradient = 0.1,
-        .scores = 1.0, .vector_margin = 0.2, .vector_scale = 30.0,
+        .scores = 1.0, .vector_margin = 0.2, .vector_ramp = 1000,
+        .vector_scale = 30.0,
         .batch = 16, .accumulate = 1, .threads = (int)sysconf(_SC_NPROCESSORS_ONLN),
         .dev_clips = 32, .average = 5, .steps = 10000, .validate_every = 500, .save_every = 100,
         .seed = 1, .data.augment = 0.5,
@@ -311,6 +314,8 @@ int cmd_finetune(int argc, const char **argv, struct error *err)
          "weight of the speaker vectors' loss against all speakers of the data (0)", "W"},
         {"vector-margin", 0, POPT_ARG_DOUBLE, &a.vector_margin, 0,
          "its additive angular margin, radians (0.2)", "R"},
+        {"vector-ramp", 0, POPT_ARG_LONG, &a.vector_ramp, 0,
+         "steps over which the margin grows from 0 (1000)", "N"},
         {"vector-scale", 0, POPT_ARG_DOUBLE, &a.vector_scale, 0, "its scale of cosines (30)", "S"},
         {"mels", 0, POPT_ARG_DOUBLE, &a.mels, 0,
          "weight of regressing log-mels from the feature projection (0)", "W"},

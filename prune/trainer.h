@@ -42,6 +42,7 @@ struct trainer_settings {
     double affinity;    // weight of the deep-clustering loss
     double vector;      // weight of the loss of voice_loss.h,
     double vector_margin, vector_scale; // its margin in radians and its scale
+    long vector_ramp;   // steps over which the margin grows from 0
     int vector_frames;  // that a speaker must be alone in a clip for it
     double mels;        // weight of the log-mel regression
     int exact;          // permutation by least NLL

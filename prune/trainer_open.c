@@ -132,7 +132,9 @@ static int add_voices(struct trainer *t, struct error *err)
     if (t->source->n_known < 2)
         return fail(err, "a loss of speaker vectors, but the data knows %d speakers",
                     t->source->n_known);
-    t->voices = heads_add(&t->heads, "voices", t->source->n_known, r->embedding, 1, 1.0f);
+    /* As Glorot and Bengio (2010): small, so that they turn quickly. */
+    t->voices = heads_add(&t->heads, "voices", t->source->n_known, r->embedding, 1,
+                          sqrtf(2.0f / (float)(t->source->n_known + r->embedding)));
     return 0;
 }
 
