@@ -81,7 +81,7 @@ void resnet_acts_close(struct resnet_acts *a);
 /* vectors [n_speakers,E] of samples [n_samples] (16 kHz, +-1; from
  * RESNET_MIN_SAMPLES to the acts' max_samples).
  *
- * weights [n_speakers,n_frames], >= 0: how much a speaker's vector hears of each
+ * weights [n_speakers,n_frames], 0 to 1: how much a speaker's vector hears of each
  * moment; n_frames >= 1 frames of any rate that cover the stretch, of which the
  * nearest to each of the network's own (80 ms) counts. A speaker of no weight gets
  * the network's bias, finite and always the same. weights NULL: one vector of all

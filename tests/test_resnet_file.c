@@ -2,10 +2,12 @@
 /* test_resnet_file.c - a speaker network's tensors on their way in and out: what is
  * refused and why, and that nothing is lost. */
 #include "check.h"
+#include "starve.h"
 
 #include "model/model.h"
 #include "model/op.h"
 #include "model/resnet_params.h"
+#include "stream/speaker_vectors.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -329,12 +331,53 @@ static void test_round_trip(void **state)
     network_close(&n);
 }
 
+/* --- memory that ends ------------------------------------------------- */
+
+/* context: a checkpoint, or NULL for random weights. */
+static int open_all(void *context, struct error *err)
+{
+    struct resnet_shape shape = {3, 16, 5};
+    struct speaker_vectors v = {0};
+    struct resnet r;
+    int status = context ? resnet_open(&r, context, err) : resnet_open_random(&r, &shape, 1, err);
+
+    if (status == 0) {
+        status = speaker_vectors_open(&v, &r, 16000, 50, 4, err);
+        speaker_vectors_close(&v);
+    }
+    resnet_close(&r);
+    return status;
+}
+
+static int write_network(void *context, struct error *err)
+{
+    return resnet_write("/tmp/antiphon_test_network", context, "a test", err);
+}
+
+static void test_without_memory(void **state)
+{
+    (void)state;
+    struct network n;
+
+    network_open(&n);
+    n.c.config = "{\"resnet\":{\"width\":3}}";
+    starve_json(1);
+    assert_true(starve("a checkpoint", open_all, &n.c) >= 6);
+    assert_true(starve("random weights", open_all, NULL) >= 6);
+    find(&n, "resnet.bn1.bias")->dtype = DTYPE_BF16; // to be converted
+    assert_true(starve("writing", write_network, &n.c) >= 2);
+    starve_json(0);
+    unlink("/tmp/antiphon_test_network");
+    network_close(&n);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_shapes), cmocka_unit_test(test_missing),
         cmocka_unit_test(test_poison), cmocka_unit_test(test_config),
         cmocka_unit_test(test_others), cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_without_memory),
     };
 
     op_set_threads(1);
