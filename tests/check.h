@@ -31,9 +31,16 @@ char *check_read(const char *path);
 /* Opens a golden, or fails the test with the error. */
 void check_open(struct checkpoint *c, const char *path);
 
-/* The samples of a wave, +-1, to be freed: floats, or 16-bit numbers where the wave is
- * made of them. */
-float *check_wave(const struct tensor *wave);
+/* Opens the weights of a golden model, in the form that is there: in its own folder or, of
+ * a teacher, in its student's, without the student's gates. */
+void check_weights(struct checkpoint *c, const char *name);
+
+/* Fails the test unless the tensors are those of a list: names, types, shapes, and the
+ * FNV-1a of their bytes. */
+void check_sums(const struct checkpoint *c, const char *path);
+
+/* The n samples, +-1, to be freed, that a file of 16-bit sound must have. */
+float *check_sound(const char *path, size_t n);
 
 /* max |got - want| / max |want| */
 double check_error(const float *got, const float *want, size_t n);

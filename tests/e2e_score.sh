@@ -4,8 +4,10 @@
 # other people's formats, warnings, exit statuses, and one clear line for what is wrong.
 set -eu
 antiphon=$1 scoring=$2/golden/scoring
-ref=$scoring/ami_test.rttm sys=$scoring/diart_5.0s.rttm uem=$scoring/ami_test.uem
 . "$2/e2e_lib.sh"
+ref=$dir/ami_test.rttm sys=$dir/diart_5.0s.rttm uem=$scoring/ami_test.uem
+gzip -dc "$scoring/ami_test.rttm.gz" >"$ref"
+gzip -dc "$scoring/diart_5.0s.rttm.gz" >"$sys"
 
 # score ARGS...: into out and err, must succeed.
 score() {

@@ -2,6 +2,7 @@
 /* test_checkpoint.c - upstream's files give upstream's tensors, bit by bit;
  * damaged and hostile ones are refused. */
 #include "files.h"
+#include "check.h"
 
 #include <cjson/cJSON.h>
 #include <sys/stat.h>
@@ -47,6 +48,25 @@ static void assert_equal_config(const char *config, const char *path)
     free(b.at);
 }
 
+/* 1 if the file is there, and then so are the sums of what upstream has in it. */
+static int compare_sums(const char *folder, const char *torch, const char *sums, const char *json)
+{
+    char path[3][4096];
+    const char *names[3] = {torch, sums, json};
+    struct checkpoint c;
+
+    for (int i = 0; i < 3; i++)
+        assert_true(snprintf(path[i], 4096, "%s/%s", folder, names[i]) < 4096);
+    if (access(path[0], R_OK) || access(path[1], R_OK))
+        return 0;
+    check_open(&c, path[0]);
+    check_sums(&c, path[1]);
+    if (!access(path[2], R_OK))
+        assert_equal_config(c.config, path[2]);
+    checkpoint_close(&c);
+    return 1;
+}
+
 /* 1 if both files are there, and then they are equal. */
 static int compare_pair(const char *folder, const char *torch, const char *safe, const char *json)
 {
@@ -60,7 +80,7 @@ static int compare_pair(const char *folder, const char *torch, const char *safe,
     if (access(path[0], R_OK) || access(path[1], R_OK))
         return 0;
     if (checkpoint_open(&a, path[0], &err) || checkpoint_open(&b, path[1], &err))
-        fail_msg("%s", err.text);
+        check_fail("%s", err.text);
     assert_int_equal(a.n_tensors, b.n_tensors);
     for (int i = 0; i < a.n_tensors; i++) {
         assert_equal_tensors(&a.tensors[i], &b.tensors[i]);
@@ -80,7 +100,7 @@ static void test_goldens(void **state)
 {
     char path[4096], folder[8192];
     DIR *d = opendir(test_path(path, "golden"));
-    int n_pairs = 0;
+    int n_pairs = 0, n_sums = 0;
 
     (void)state;
     assert_non_null(d);
@@ -88,14 +108,15 @@ static void test_goldens(void **state)
         if (e->d_name[0] == '.')
             continue;
         snprintf(folder, sizeof(folder), "%s/%s", path, e->d_name);
-        n_pairs += compare_pair(folder, "model.pt", "model.safetensors", "model.config.json");
-        n_pairs += compare_pair(folder, "pytorch_model.bin", "model.safetensors", "none");
+        n_sums += compare_sums(folder, "model.pt", "model.sums", "model.config.json");
+        n_sums += compare_sums(folder, "pytorch_model.bin", "pytorch_model.sums", "none");
         n_pairs += compare_pair(folder, "edge.pt", "edge.safetensors", "edge.config.json");
         n_pairs += compare_pair(folder, "edge_legacy_nonzip.pt", "edge.safetensors",
                                 "edge.config.json");
     }
     closedir(d);
-    assert_true(n_pairs >= 6);
+    assert_int_equal(n_pairs, 2);
+    assert_true(n_sums >= 5);
 }
 
 static struct bytes edge(void)
@@ -205,7 +226,7 @@ static void test_plain_state_dict(void **state)
 
     (void)state;
     if (checkpoint_open_bytes(&c, b.at, b.n, "zip", &err))
-        fail_msg("%s", err.text);
+        check_fail("%s", err.text);
     assert_null(c.config);
     assert_int_equal(c.n_tensors, 2);
     assert_false(is_inside(&c, "b")); // compressed
@@ -314,7 +335,7 @@ static void use_all(const unsigned char *at, size_t n)
                 tensor_to_floats(floats, &c.tensors[i]);
         }
     } else if (strncmp(err.text, "changed: ", 9) || !err.text[9]) {
-        fail_msg("says '%s'", err.text);
+        check_fail("says '%s'", err.text);
     }
     checkpoint_close(&c);
     free(b.at);

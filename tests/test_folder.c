@@ -51,22 +51,6 @@ static void link_file(const char *name, const char *to)
     assert_int_equal(symlink(absolute, inside(name)), 0);
 }
 
-/* Every tensor of want is in got, bit for bit, and no other. */
-static void compare_tensors(const struct checkpoint *got, const struct checkpoint *want)
-{
-    assert_int_equal(got->n_tensors, want->n_tensors);
-    for (int i = 0; i < want->n_tensors; i++) {
-        const struct tensor *w = &want->tensors[i], *g = checkpoint_find(got, w->name);
-        if (!g)
-            check_fail("%s is missing", w->name);
-        assert_int_equal(g->dtype, w->dtype);
-        assert_int_equal(g->n_axes, w->n_axes);
-        assert_memory_equal(g->size, w->size, (size_t)w->n_axes * sizeof(*w->size));
-        if (memcmp(g->data, w->data, tensor_count(w) * 4))
-            check_fail("%s differs", w->name);
-    }
-}
-
 static void compare_config(const struct checkpoint *c, const char *section, const char *path)
 {
     char *text = check_read(path);
@@ -116,13 +100,11 @@ static void compare_outputs(const struct checkpoint *c, const char *io_path)
 
 static void check_base(const char *path)
 {
-    struct checkpoint c, want;
+    struct checkpoint c;
 
     check_open(&c, path);
-    check_open(&want, check_path(BASE "converted.safetensors"));
-    compare_tensors(&c, &want);
+    check_sums(&c, check_path(BASE "converted.sums"));
     compare_config(&c, "wavlm", check_path(BASE "converted.config.json"));
-    checkpoint_close(&want);
     checkpoint_close(&c);
 }
 

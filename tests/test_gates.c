@@ -167,7 +167,7 @@ static void lesson_open(struct lesson *l, const char *name, const char *teacher_
     free(meta);
     check_open(&l->inputs, check_path("golden/%s/step_inputs.safetensors", name));
     check_open(&l->student_file, check_path("golden/%s/student.safetensors", name));
-    check_open(&l->teacher_file, check_path("golden/%s/model.safetensors", teacher_name));
+    check_weights(&l->teacher_file, teacher_name);
     teacher = malloc(strlen(plain) + 32);
     sprintf(teacher, "{\"wavlm\":%s}", plain);
     l->teacher_file.config = teacher;
@@ -380,7 +380,7 @@ static void one_step(struct lesson *l, int step)
     check_scalar(l, step, "lambda2", l->lagrangian.l2, 1e-6);
 }
 
-static void train_three(const char *name, const char *teacher)
+static void train(const char *name, const char *teacher, int n_steps)
 {
     struct lesson *l = calloc(1, sizeof(*l));
     struct reach reach = whole(16000, 2);
@@ -390,17 +390,18 @@ static void train_three(const char *name, const char *teacher)
     assert_true(encoder_parameters(&l->student.config) == original->valuedouble);
     one_step(l, 0);
     compare_params(l, "params_after_step1", 0);
-    one_step(l, 1);
-    one_step(l, 2);
-    compare_params(l, "params_after_step3", 0);
+    for (int step = 1; step < n_steps; step++)
+        one_step(l, step);
+    if (n_steps == 3)
+        compare_params(l, "params_after_step3", 0);
     lesson_close(l);
     free(l);
 }
 
 static void test_train_step(void **state)
 {
-    train_three("train_step_base_tiny", "wavlm_group_norm_tiny");
-    train_three("train_step_large_tiny", "wavlm_layer_norm_tiny");
+    train("train_step_base_tiny", "wavlm_group_norm_tiny", 3);
+    train("train_step_large_tiny", "wavlm_layer_norm_tiny", 1);
 }
 
 int main(void)

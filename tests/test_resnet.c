@@ -68,15 +68,14 @@ static void test_fbank(void **state)
     struct subject s;
 
     subject_open(&s);
+    float *speech = check_sound(check_path("golden/resnet34_tiny/wave.flac"), 2 * MAX_SAMPLES);
     check_open(&io, check_path("golden/fbank/io.safetensors"));
     for (size_t i = 0; i < sizeof(signals) / sizeof(*signals); i++) {
-        const struct tensor *wave = find(&io, "in.%s.wave", signals[i]);
+        const struct tensor *wave = i == 1 ? NULL : find(&io, "in.%s.wave", signals[i]);
         const struct tensor *want = find(&io, "out.%s.fbank", signals[i]);
-        size_t n = tensor_count(want);
-        float *x = check_wave(wave);
-        resnet_features(&s.acts, &s.net, x, tensor_count(wave));
-        free(x);
-        assert_int_equal(resnet_frames(tensor_count(wave)), want->size[0]);
+        size_t n = tensor_count(want), n_samples = wave ? tensor_count(wave) : MAX_SAMPLES;
+        resnet_features(&s.acts, &s.net, wave ? wave->data : speech, n_samples);
+        assert_int_equal(resnet_frames(n_samples), want->size[0]);
         for (size_t k = 0; k < n; k++) {
             double d = fabs((double)s.acts.features[k] - (double)((const float *)want->data)[k]);
             if (!(d <= 1e-3))
@@ -84,6 +83,7 @@ static void test_fbank(void **state)
         }
     }
     assert_int_equal(resnet_frames(399), 0);
+    free(speech);
     checkpoint_close(&io);
     subject_close(&s);
 }
@@ -234,7 +234,7 @@ static void test_nearest(void **state)
     for (size_t i = 0; i < sizeof(tables) / sizeof(*tables); i++) {
         char name[40];
         snprintf(name, sizeof(name), "nearest.%d.%d", tables[i][0], tables[i][1]);
-        const int64_t *want = checkpoint_find(&io, name)->data;
+        const int16_t *want = checkpoint_find(&io, name)->data;
         for (int k = 0; k < tables[i][1]; k++)
             assert_int_equal(resnet_nearest(k, tables[i][0], tables[i][1]), want[k]);
     }
@@ -249,7 +249,7 @@ static void test_wave_to_vectors(void **state)
 
     subject_open(&s);
     const float *w = values(&s.io, "in.%s", "wave_weights");
-    float *wave = check_wave(find(&s.io, "in.%s", "wave"));
+    float *wave = check_sound(check_path("golden/resnet34_tiny/wave.flac"), 2 * 48000);
     for (int row = 0; row < 2; row++) {
         resnet_vectors(vector, &s.acts, &s.net, wave + 48000 * row, 48000, w + 149 * row, 1, 149);
         check_close("with weights", vector, values(&s.io, "out.%s.embedding", "wave") + E * row, E,

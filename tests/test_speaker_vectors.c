@@ -31,8 +31,8 @@ static void subject_open(struct subject *s)
         speaker_vectors_open(&s->vectors, &s->net, WINDOW, FRAMES, SPEAKERS, &err))
         check_fail("%s", err.text);
     checkpoint_close(&c);
-    s->wave = check_wave(checkpoint_find(&s->io, "in.wave"));
-    s->n = tensor_count(checkpoint_find(&s->io, "in.wave"));
+    s->n = 315200;
+    s->wave = check_sound(check_path("golden/get_embeddings/wave.flac"), s->n);
 }
 
 static void subject_close(struct subject *s)

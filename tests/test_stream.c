@@ -92,7 +92,7 @@ static void open_golden(struct runner *r, const char *name, char **config)
     char *json = check_read(check_path("golden/%s/model.config.json", name));
     size_t size = strlen(json) + 32;
 
-    check_open(&r->checkpoint, check_path("golden/%s/model.safetensors", name));
+    check_weights(&r->checkpoint, name);
     *config = malloc(size);
     snprintf(*config, size, "{\"wavlm\":%s}", json);
     r->checkpoint.config = *config;

@@ -41,7 +41,7 @@ static void subject_open(struct subject *s, const char *name, const struct reach
     assert_non_null(config);
     snprintf(config, size, "{\"wavlm\":%s%s%s}", wavlm, readout ? ",\"readout\":" : "",
              readout ? readout : "");
-    check_open(&s->file, check_path("golden/%s/model.safetensors", name));
+    check_weights(&s->file, name);
     s->file.config = config;
     if (model_open(&source, &s->file, reach, &err) ||
         model_open_config(&s->model, config, reach, &err))
