@@ -56,6 +56,22 @@ static char *read_text(const char *path, struct error *err)
     return NULL;
 }
 
+/* A model's shape alone, or a JSON file's. */
+static char *read_shape(const char *path, struct error *err)
+{
+    struct checkpoint c;
+    struct error ignored;
+    char *config;
+
+    if (checkpoint_open(&c, path, &ignored))
+        return read_text(path, err);
+    config = c.config ? strdup(c.config) : NULL;
+    if (!config)
+        fail(err, "%s: no config in the file", path);
+    checkpoint_close(&c);
+    return config;
+}
+
 /* The config's text, to be freed, and the weights to begin with, if there are. */
 static char *starting_point(struct checkpoint *weights, const struct arguments *a,
                             struct error *err)
@@ -67,7 +83,7 @@ static char *starting_point(struct checkpoint *weights, const struct arguments *
     if (a->arch)
         return config_arch_json(a->arch, err);
     if (a->config)
-        return read_text(a->config, err);
+        return read_shape(a->config, err);
     if (load_checkpoint(weights, a->model, err))
         return NULL;
     if (resnet_refuse(weights, err)) {
@@ -286,7 +302,7 @@ int cmd_finetune(int argc, const char **argv, struct error *err)
         {"model", 'm', POPT_ARG_STRING, &a.model, 0, "begin with this model", "FILE"},
         {"arch", 0, POPT_ARG_STRING, &a.arch, 0, "begin with random weights of this shape",
          "NAME"},
-        {"config", 0, POPT_ARG_STRING, &a.config, 0, "the same, of the shape in this JSON file",
+        {"config", 0, POPT_ARG_STRING, &a.config, 0, "the same, of the shape in this JSON file, or of this model",
          "FILE"},
         {"output", 'o', POPT_ARG_STRING, &a.output, 0, "the model to make", "FILE"},
         {"run", 0, POPT_ARG_STRING, &a.run, 0, "folder of the run (FILE.run)", "DIR"},

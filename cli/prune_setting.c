@@ -173,6 +173,7 @@ int pruning_trainer_settings(struct trainer_settings *s, const struct pruning *p
         s->lr = a->lr;
         s->lr_encoder = a->lr_encoder;
         s->affinity = a->affinity;
+        s->vector = a->vector;
         s->ema = a->ema;
         s->schedule = SCHEDULE_COSINE;
         s->lr_floor = 0.02;

@@ -66,6 +66,7 @@ struct step_report {
     double vector, vector_right;   // its loss, and percent of vectors nearest to their class
     double lr, norm, clip;
     double seconds, audio_seconds; // of this step, over all ranks
+    double cpu_seconds;            // that this process computed for it
     double gemm_share;             // of the peak, this process
     int block_frames, left_frames; // 0: whole
     double sparsity, target;       // expected now and aimed at; both 0 without gates

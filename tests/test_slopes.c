@@ -269,13 +269,15 @@ static double loss_of(const struct op *op, float *y, float *const in[], const fl
 static void check_input(const struct op *op, int k, float *y, float *const in[], const float *dy,
                         const float *d, const float *g, const struct shape *s)
 {
-    float *kept = malloc(op->n[k] * sizeof(float));
     double side[4], along = 0.0, size = 0.0, length = 0.0, step = 0.02;
 
-    memcpy(kept, in[k], op->n[k] * sizeof(float));
     for (size_t i = 0; i < op->n[k]; i++)
         length += (double)g[i] * g[i];
     length = sqrt(length);
+    if (length == 0.0)
+        return; // softmax of one number
+    float *kept = malloc(op->n[k] * sizeof(float));
+    memcpy(kept, in[k], op->n[k] * sizeof(float));
     for (size_t i = 0; i < op->n[k]; i++)
         along += (double)d[i] * g[i] / length;
     for (int j = 0; j < 4; j++) {
@@ -291,7 +293,7 @@ static void check_input(const struct op *op, int k, float *y, float *const in[],
     double whole = (side[0] - side[1]) / (2.0 * step), half = (side[2] - side[3]) / step;
     double slope = (4.0 * half - whole) / 3.0;
     double noise = 1e-6 * size / step + 1e-5; // a few roundings of the sum's terms
-    if (fabs(slope - along) > 0.01 * fabs(slope) + noise + 0.1 * fabs(half - whole))
+    if (!(fabs(slope - along) <= 0.01 * fabs(slope) + noise + 0.1 * fabs(half - whole)))
         check_fail("%s, input %d (T %d I %d O %d K %d S %d heads %d D %d left %d B %d): slope %g, "
                    "gradient %g", op->name, k, s->T, s->I, s->O, s->K, s->S, s->heads, s->D,
                    s->left, s->B, slope, along);
