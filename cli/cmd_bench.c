@@ -44,7 +44,7 @@ struct arguments {
 
 struct figures {
     double audio_seconds, seconds, stage[N_STAGES], live_macs, peak_gflops;
-    double p50_ms, p99_ms, max_ms;
+    double p50_ms, p99_ms, max_ms, load_seconds;
     long rss_bytes;
     int block_ms, threads;
     char name[256];
@@ -152,6 +152,7 @@ static int print_json(const struct figures *f, struct error *err)
     cJSON_AddNumberToObject(json, "gflops", gflops(f));
     cJSON_AddNumberToObject(json, "peak_gflops", f->peak_gflops);
     cJSON_AddNumberToObject(json, "rss_bytes", (double)f->rss_bytes);
+    cJSON_AddNumberToObject(json, "load_seconds", f->load_seconds);
     cJSON_AddNumberToObject(json, "threads", f->threads);
     cJSON_AddStringToObject(json, "kernels", kernels_get()->name);
     cJSON_AddStringToObject(json, "blas", op_blas_kernels());
@@ -179,6 +180,7 @@ static void print_text(const struct figures *f)
     printf("  GEMM peak         %.1f GFLOP/s here and now: %.0f %% of it used\n", f->peak_gflops,
            100.0 * gflops(f) / f->peak_gflops);
     printf("  memory            %.1f MiB at most\n", (double)f->rss_bytes / 1048576.0);
+    printf("  opened in         %.3f s\n", f->load_seconds);
 }
 
 static int bench(const struct arguments *a, struct error *err)
@@ -186,6 +188,7 @@ static int bench(const struct arguments *a, struct error *err)
     struct reach reach;
     struct loaded loaded;
     struct figures f = {.block_ms = a->block.block_ms, .threads = a->threads};
+    double begin = clock_monotonic();
     int status;
 
     if (a->table)
@@ -194,6 +197,7 @@ static int bench(const struct arguments *a, struct error *err)
         return STATUS_MISUSED;
     if (load_model(&loaded, a->model, a->arch, &reach, err))
         return STATUS_FAILED;
+    f.load_seconds = clock_monotonic() - begin;
     op_set_threads(a->threads);
     if (a->latency) {
         status = bench_latency(a->latency, &loaded.model, loaded.name, a->threads, err);
