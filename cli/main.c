@@ -12,6 +12,7 @@
 const struct command commands[] = {
     {"Live", NULL, NULL},
     {"stream", "say who is speaking, live: microphone, file or stdin", cmd_stream},
+    {"enroll", "teach it a person's voice and name", cmd_enroll},
     {"devices", "list the capture devices", cmd_devices},
     {"Results", NULL, NULL},
     {"score", "compare turns with a reference: DER and JER", cmd_score},

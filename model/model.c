@@ -278,3 +278,20 @@ void model_vectors(float *vectors, const struct model *m, const float *sum, int 
     linear_forward(vectors, sum, m->params.embedding.weight, m->params.embedding.bias, n,
                    m->config.wavlm.embed, m->config.readout.embedding);
 }
+
+uint64_t model_fingerprint(const struct model *m)
+{
+    uint64_t hash = 14695981039346656037u; // FNV-1a
+
+    for (int i = 0; i < m->n_params; i++) {
+        const struct param *p = &m->list[i];
+        const unsigned char *bytes = (const unsigned char *)param_values(&m->params, p);
+        size_t n = param_count(p);
+        if (p->kind == PARAM_COUNTER)
+            continue;
+        hash = (hash ^ n) * 1099511628211u;
+        for (size_t k = 0; k < (n < 1024 ? n : 1024) * sizeof(float); k++)
+            hash = (hash ^ bytes[k]) * 1099511628211u;
+    }
+    return hash;
+}

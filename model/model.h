@@ -119,4 +119,7 @@ void model_forward(struct model_acts *a, struct model_state *s, const struct mod
  *   vectors [n,EMBEDDING]    sum [n,C] */
 void model_vectors(float *vectors, const struct model *m, const float *sum, int n);
 
+/* A number that tells models apart: of every tensor's size and first values. */
+uint64_t model_fingerprint(const struct model *m);
+
 #endif

@@ -25,8 +25,9 @@ struct engine {
     struct powerset powerset;
     struct tracker tracker;
     struct track_output output;
-    float *ticks; // [READ_TICKS,channels]
-    float *prob;  // [block rows,n_speakers]
+    float *ticks;   // [READ_TICKS,channels]
+    float *prob;    // [block rows,n_speakers]
+    float *vectors; // [block rows,EMBEDDING]
     struct arena arena;
     float load;   // smoothed
     int64_t n_blocks;
@@ -46,6 +47,8 @@ static void place(struct engine *e)
     e->ticks = arena_floats(&e->arena, READ_TICKS * channels);
     e->prob = arena_floats(&e->arena, (size_t)(reach->block_frames + reach->right_frames) *
                                           (size_t)e->powerset.n_speakers);
+    e->vectors = arena_floats(&e->arena, (size_t)reach->block_frames *
+                                             (size_t)e->settings.model->config.readout.embedding);
 }
 
 static void push_report(void *user, const struct report *r)
@@ -57,6 +60,21 @@ static void push_report(void *user, const struct report *r)
     sinks_push(e->settings.sinks, r);
 }
 
+static int open_tracker(struct engine *e, struct error *err)
+{
+    const struct model *m = e->settings.model;
+    struct tracker_settings t = e->settings.track;
+
+    t.n_local = m->config.readout.n_speakers;
+    t.embedding = t.local ? 0 : m->config.readout.embedding;
+    t.block_frames = m->reach.block_frames;
+    t.context_frames = m->reach.left_frames;
+    e->output = (struct track_output){push_report, e};
+    if (tracker_open(&e->tracker, &t, err))
+        return -1;
+    return e->settings.known ? tracker_enroll(&e->tracker, e->settings.known, err) : 0;
+}
+
 static int engine_fill(struct engine *e, struct error *err)
 {
     const struct engine_settings *s = &e->settings;
@@ -66,9 +84,8 @@ static int engine_fill(struct engine *e, struct error *err)
         return fail(err, "%s: a bare WavLM without a readout cannot tell speakers; it works with "
                          "`antiphon features`", s->model_name);
     powerset_init(&e->powerset, readout->n_speakers, readout->at_once);
-    tracker_init(&e->tracker, &s->decode, readout->n_speakers);
-    e->output = (struct track_output){push_report, e};
-    if (resampler_open(&e->resampler, source_rate_hz(s->source), source_channels(s->source),
+    if (open_tracker(e, err) ||
+        resampler_open(&e->resampler, source_rate_hz(s->source), source_channels(s->source),
                        s->channel, err) ||
         model_state_open(&e->state, s->model, err) || model_acts_open(&e->acts, s->model, err))
         return -1;
@@ -196,7 +213,9 @@ static void run_block(struct engine *e, const struct block *b)
     r.time = r.block.end;
     model_forward(&e->acts, &e->state, e->settings.model, e->chunk.samples, b, 1);
     powerset_activity(e->prob, e->acts.readout.scores, &e->powerset, b->own);
-    tracker_block(&e->tracker, &r.block, e->prob, b->frame, b->own, &e->output);
+    if (e->tracker.settings.embedding)
+        model_vectors(e->vectors, e->settings.model, e->acts.readout.sum, b->own);
+    tracker_block(&e->tracker, &r.block, e->prob, e->vectors, b->frame, b->own, &e->output);
 
     double seconds = clock_monotonic() - begin;
     e->compute_seconds += seconds;
@@ -282,12 +301,18 @@ void engine_close(struct engine **e)
     if (!*e)
         return;
     engine_stop(*e);
+    tracker_close(&(*e)->tracker);
     model_acts_close(&(*e)->acts);
     model_state_close(&(*e)->state);
     resampler_close(&(*e)->resampler);
     arena_release(&(*e)->arena);
     free(*e);
     *e = NULL;
+}
+
+int engine_speakers(const struct engine *e, struct speakers *known, struct error *err)
+{
+    return tracker_export(&e->tracker, known, err);
 }
 
 struct engine_summary engine_summary(const struct engine *e)

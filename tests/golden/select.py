@@ -87,6 +87,9 @@ def main(full, models):
     shutil.copyfile(os.path.join(full, "rel_pos_buckets", "buckets.safetensors"),
                     os.path.join("rel_pos_buckets", "buckets.safetensors"))
     shutil.copytree(os.path.join(full, "pickle"), "pickle", dirs_exist_ok=True)
+    os.makedirs("diart", exist_ok=True)
+    shutil.copyfile(os.path.join(full, "offline", "diart", "io.safetensors"),
+                    "diart/io.safetensors")
     os.makedirs("nano", exist_ok=True)
     subset(os.path.join(models, "samples.safetensors"), os.path.join("nano", "samples.safetensors"),
            r".*\.(wav|logp)|ami_EN2002a_7s\.B16\.sum")
