@@ -4,6 +4,8 @@
  * Runs the very loop of the live worker on synthetic audio, block after block
  * with full left context, and measures beside it how fast this machine
  * multiplies large matrices, so that the figure means something elsewhere. */
+#include "cli/bench_latency.h"
+#include "cli/bench_table.h"
 #include "cli/command.h"
 #include "cli/json_out.h"
 #include "cli/load.h"
@@ -29,19 +31,20 @@ static const struct usage usage = {
     "arithmetic rate beside this machine's own peak for large matrices, in the same run.\n"
     "Weights do not matter for speed: --arch takes random ones.\n\n"
     "  antiphon bench\n"
-    "  antiphon bench --arch base-s80 --block 160 --json",
+    "  antiphon bench --arch base-s80 --block 160 --json\n"
+    "  antiphon bench --arch base --latency base.json",
 };
 
 struct arguments {
-    const char *model, *arch;
-    int json, threads;
+    const char *model, *arch, *latency;
+    int json, threads, table;
     struct block_options block;
     double seconds;
 };
 
 struct figures {
     double audio_seconds, seconds, stage[N_STAGES], live_macs, peak_gflops;
-    double p50_ms, p99_ms, max_ms;
+    double p50_ms, p99_ms, max_ms, load_seconds;
     long rss_bytes;
     int block_ms, threads;
     char name[256];
@@ -149,6 +152,7 @@ static int print_json(const struct figures *f, struct error *err)
     cJSON_AddNumberToObject(json, "gflops", gflops(f));
     cJSON_AddNumberToObject(json, "peak_gflops", f->peak_gflops);
     cJSON_AddNumberToObject(json, "rss_bytes", (double)f->rss_bytes);
+    cJSON_AddNumberToObject(json, "load_seconds", f->load_seconds);
     cJSON_AddNumberToObject(json, "threads", f->threads);
     cJSON_AddStringToObject(json, "kernels", kernels_get()->name);
     cJSON_AddStringToObject(json, "blas", op_blas_kernels());
@@ -176,6 +180,7 @@ static void print_text(const struct figures *f)
     printf("  GEMM peak         %.1f GFLOP/s here and now: %.0f %% of it used\n", f->peak_gflops,
            100.0 * gflops(f) / f->peak_gflops);
     printf("  memory            %.1f MiB at most\n", (double)f->rss_bytes / 1048576.0);
+    printf("  opened in         %.3f s\n", f->load_seconds);
 }
 
 static int bench(const struct arguments *a, struct error *err)
@@ -183,13 +188,22 @@ static int bench(const struct arguments *a, struct error *err)
     struct reach reach;
     struct loaded loaded;
     struct figures f = {.block_ms = a->block.block_ms, .threads = a->threads};
+    double begin = clock_monotonic();
     int status;
 
+    if (a->table)
+        return bench_table(err) ? STATUS_FAILED : STATUS_DONE;
     if (reach_from_options(&reach, &a->block, err))
         return STATUS_MISUSED;
     if (load_model(&loaded, a->model, a->arch, &reach, err))
         return STATUS_FAILED;
+    f.load_seconds = clock_monotonic() - begin;
     op_set_threads(a->threads);
+    if (a->latency) {
+        status = bench_latency(a->latency, &loaded.model, loaded.name, a->threads, err);
+        unload_model(&loaded);
+        return status ? STATUS_FAILED : STATUS_DONE;
+    }
     snprintf(f.name, sizeof(f.name), "%s", loaded.name);
     status = measure(&f, &loaded.model, a->seconds, err);
     unload_model(&loaded);
@@ -209,7 +223,7 @@ int cmd_bench(int argc, const char **argv, struct error *err)
     struct arguments a = {.threads = 1, .block = {320, 8000, 0}, .seconds = 30.0};
     const struct poptOption table[] = {
         {"model", 'm', POPT_ARG_STRING, &a.model, 0, "model file [built-in]", "FILE"},
-        {"arch", 0, POPT_ARG_STRING, &a.arch, 0, "base, base-s80, large, large-s80 or nano",
+        {"arch", 0, POPT_ARG_STRING, &a.arch, 0, config_arch_names,
          "ARCH"},
         {"block", 0, POPT_ARG_INT, &a.block.block_ms, 0, "audio a step [320]", "MS"},
         {"left", 0, POPT_ARG_INT, &a.block.left_ms, 0, "context before a block [8000]", "MS"},
@@ -217,6 +231,10 @@ int cmd_bench(int argc, const char **argv, struct error *err)
         {"seconds", 0, POPT_ARG_DOUBLE, &a.seconds, 0, "of audio to measure on [30]", "SEC"},
         {"threads", 0, POPT_ARG_INT, &a.threads, 0, "for the matrix products [1]", "N"},
         {"json", 0, POPT_ARG_NONE, &a.json, 0, "print one JSON object", NULL},
+        {"table", 0, POPT_ARG_NONE, &a.table, 0,
+         "the published table of pruned models, and what pruning is worth here", NULL},
+        {"latency", 0, POPT_ARG_STRING, &a.latency, 0,
+         "write what layers of every size up to the model's take, for prune", "FILE"},
         POPT_TABLEEND,
     };
     struct options o;

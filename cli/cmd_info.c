@@ -4,7 +4,9 @@
 #include "cli/json_out.h"
 #include "cli/load.h"
 #include "cli/options.h"
+#include "cli/speaker_network.h"
 #include "model/cost.h"
+#include "stream/utf8.h"
 
 #include <cjson/cJSON.h>
 #include <stdio.h>
@@ -14,13 +16,18 @@
 static const struct usage usage = {
     "MODEL|ARCH",
     "Prints the architecture, parameters, multiply-accumulates per second of audio, and\n"
-    "what pruning left in each layer. MODEL is a model file or checkpoint, or built-in;\n"
-    "ARCH one of base, base-s80, large, large-s80, nano.\n\n"
+    "what pruning left in each layer. MODEL is a model file, checkpoint or folder, or\n"
+    "built-in; ARCH one of base, base-s80, base-s90, large, large-s80, large-s90, fbank, nano\n"
+    "or the speaker network resnet34.\n\n"
+    "Two counts: upstream's, of one second as one window, and what live costs a second in\n"
+    "blocks of --block with --left before them: every product from the extractor to the\n"
+    "classifier; norms and activations are left out.\n\n"
     "  antiphon info built-in\n"
     "  antiphon info base-s80 --json",
 };
 
 struct subject {
+    struct block_options block;
     struct model_config config;
     struct cost cost;
     char *provenance;
@@ -29,10 +36,12 @@ struct subject {
 
 static int count(struct subject *s, const char *json, struct error *err)
 {
-    struct reach reach = reach_defaults();
+    struct reach reach;
     struct param *list;
     int n;
 
+    if (reach_from_options(&reach, &s->block, err))
+        return -1;
     if (config_parse(&s->config, json, err))
         return -1;
     list = params_list(&s->config, &n);
@@ -45,24 +54,16 @@ static int count(struct subject *s, const char *json, struct error *err)
 }
 
 /* A file is opened whole, so that what is printed is true of one that runs. */
-static int subject_open(struct subject *s, const char *name, struct error *err)
+static int subject_open(struct subject *s, struct loaded *l, struct error *err)
 {
-    char *json = config_arch_json(name, NULL);
     struct reach reach = reach_defaults();
-    struct loaded loaded;
-    int status;
 
-    if (json) {
-        status = count(s, json, err);
-        free(json);
-        return status;
-    }
-    if (load_model(&loaded, name, NULL, &reach, err))
+    if (load_bind(l, &reach, err))
         return -1;
-    status = count(s, loaded.checkpoint.config, err);
-    if (loaded.checkpoint.provenance)
-        s->provenance = strdup(loaded.checkpoint.provenance);
-    unload_model(&loaded);
+    int status = count(s, l->checkpoint.config, err);
+    if (l->checkpoint.provenance)
+        s->provenance = strdup(l->checkpoint.provenance);
+    unload_model(l);
     return status;
 }
 
@@ -95,6 +96,8 @@ static int print_json(const struct subject *s, struct error *err)
                             (double)(s->cost.encoder_macs + s->cost.readout_macs));
     cJSON_AddNumberToObject(json, "encoder_macs_per_second", (double)s->cost.encoder_macs);
     cJSON_AddNumberToObject(json, "live_macs_per_second", s->live_macs);
+    cJSON_AddNumberToObject(json, "block_ms", s->block.block_ms);
+    cJSON_AddNumberToObject(json, "left_ms", s->block.left_ms);
     cJSON_AddNumberToObject(json, "sparsity", s->cost.sparsity);
     cJSON_AddNumberToObject(json, "width", c->wavlm.embed);
     cJSON_AddStringToObject(json, "live",
@@ -164,8 +167,8 @@ static void print_text(const struct subject *s, const char *name)
     printf("  MACs          %.3f G per second of audio (encoder %.3f G; upstream's count)\n",
            (double)(s->cost.encoder_macs + s->cost.readout_macs) / 1e9,
            (double)s->cost.encoder_macs / 1e9);
-    printf("  live MACs     %.3f G per second of audio, in blocks of 320 ms with 8 s before\n",
-           s->live_macs / 1e9);
+    printf("  live MACs     %.3f G per second of audio, in blocks of %d ms with %g s before\n",
+           s->live_macs / 1e9, s->block.block_ms, s->block.left_ms / 1000.0);
     if (w->fbank)
         printf("  filter banks  %d of a frame, %d of each half\n", w->fbank_bins,
                w->fbank_half_bins);
@@ -173,35 +176,73 @@ static void print_text(const struct subject *s, const char *name)
         printf("  convolutions ");
     for (int i = 0; i < w->n_convs; i++)
         printf(" %d%s", w->conv[i].channels, i + 1 < w->n_convs ? "" : "\n");
-    if (s->provenance)
-        printf("  provenance    %s\n", s->provenance);
+    if (s->provenance) {
+        char text[400]; // whoever wrote the file does not move our cursor
+        utf8_name(text, sizeof(text), s->provenance);
+        printf("  provenance    %s\n", text);
+    }
     print_layers(s);
+}
+
+static int print(const struct subject *s, const char *name, int json, struct error *err)
+{
+    if (json)
+        return print_json(s, err);
+    print_text(s, name);
+    return 0;
+}
+
+static int info(const char *name, const struct block_options *block, int json,
+                struct error *err)
+{
+    char *arch = config_arch_json(name, NULL);
+    struct subject subject = {.block = *block};
+    struct loaded loaded = {0};
+    int status;
+
+    if (!strcmp(name, SPEAKER_ARCH))
+        return speaker_network_info(NULL, name, json, err);
+    if (arch) {
+        status = count(&subject, arch, err);
+    } else {
+        snprintf(loaded.name, sizeof(loaded.name), "%s", name);
+        if (load_checkpoint(&loaded.checkpoint, name, err))
+            return -1;
+        if (resnet_recognize(&loaded.checkpoint)) {
+            status = speaker_network_info(&loaded.checkpoint, name, json, err);
+            checkpoint_close(&loaded.checkpoint);
+            return status;
+        }
+        status = subject_open(&subject, &loaded, err);
+    }
+    if (status == 0)
+        status = print(&subject, name, json, err);
+    free(subject.provenance);
+    free(arch);
+    return status;
 }
 
 int cmd_info(int argc, const char **argv, struct error *err)
 {
+    struct block_options block = {320, 8000, 0};
     int json = 0;
+    struct reach reach;
     const struct poptOption table[] = {
         {"json", 0, POPT_ARG_NONE, &json, 0, "print one JSON object", NULL},
+        {"block", 0, POPT_ARG_INT, &block.block_ms, 0, "audio a step, live [320]", "MS"},
+        {"left", 0, POPT_ARG_INT, &block.left_ms, 0, "context before a block [8000]", "MS"},
         POPT_TABLEEND,
     };
-    struct subject subject = {0};
     struct options o;
     int status = STATUS_MISUSED;
 
     if (options_open(&o, argc, argv, table, &usage, err) == 0) {
         if (o.helped)
             status = STATUS_DONE;
-        else if (options_expect(&o, 1, 1, &usage, err) == 0)
-            status = subject_open(&subject, o.arguments[0], err) ? STATUS_FAILED : STATUS_DONE;
-        if (status == STATUS_DONE && !o.helped) {
-            if (json)
-                status = print_json(&subject, err) ? STATUS_FAILED : STATUS_DONE;
-            else
-                print_text(&subject, o.arguments[0]);
-        }
+        else if (options_expect(&o, 1, 1, &usage, err) == 0 &&
+                 reach_from_options(&reach, &block, err) == 0)
+            status = info(o.arguments[0], &block, json, err) ? STATUS_FAILED : STATUS_DONE;
     }
-    free(subject.provenance);
     options_close(&o);
     return status;
 }

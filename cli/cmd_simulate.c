@@ -23,7 +23,7 @@ static const struct usage usage = {
 
 struct arguments {
     const char *speech, *noise, *rir, *output, *format, *like, *uem;
-    int meetings, min_speakers, max_speakers, threads, fit;
+    int meetings, min_speakers, max_speakers, voices, threads, fit;
     long long seed;
     double minutes, overlap;
 };
@@ -190,6 +190,7 @@ static int simulate(const struct arguments *a, struct error *err)
     settings.min_speakers = a->min_speakers;
     settings.max_speakers = a->max_speakers;
     settings.p_nobody = 0.0f;
+    settings.voices = a->voices;
     settings.turns.model = &target.model;
     if (status == 0)
         status = simulate_folder_check_place(&f, err) || open_banks(&b, a, err) ? -1 : 0;
@@ -244,7 +245,7 @@ static int processors(void)
 
 int cmd_simulate(int argc, const char **argv, struct error *err)
 {
-    struct arguments a = {.format = "flac", .meetings = 10, .min_speakers = 1, .max_speakers = 4,
+    struct arguments a = {.format = "flac", .meetings = 10, .min_speakers = 1, .max_speakers = 4, .voices = 5,
                           .threads = processors(), .minutes = 5.0, .overlap = -1.0};
     const struct poptOption table[] = {
         {"speech", 0, POPT_ARG_STRING, &a.speech, 0, "recordings of one person each", "DIR"},
@@ -256,6 +257,8 @@ int cmd_simulate(int argc, const char **argv, struct error *err)
         {"minutes", 'm', POPT_ARG_DOUBLE, &a.minutes, 0, "length of each [5]", "MIN"},
         {"min-speakers", 0, POPT_ARG_INT, &a.min_speakers, 0, "of a meeting [1]", "N"},
         {"max-speakers", 0, POPT_ARG_INT, &a.max_speakers, 0, "of a meeting [4]", "N"},
+        {"voices", 0, POPT_ARG_INT, &a.voices, 0,
+         "of each speaker, by other speeds: 1 (as recorded), 3, 5 or 7 [5]", "N"},
         {"overlap", 0, POPT_ARG_DOUBLE, &a.overlap, 0,
          "percent of the speech in which two or more speak [the target's way]", "PERCENT"},
         {"seed", 's', POPT_ARG_LONGLONG, &a.seed, 0, "another seed, other meetings [0]", "N"},

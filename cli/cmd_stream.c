@@ -31,8 +31,8 @@ struct arguments {
     const char *model, *rttm, *jsonl, *speakers, *save_speakers;
     const char **osc, **labels; // ended by NULL
     int osc_port, view, channel, threads, realtime;
-    struct block_options block;
-    double horizon_seconds, onset, offset, threshold;
+    struct live_options live;
+    double onset, offset, threshold;
 };
 
 /* Everything that is open while the stream runs; zeroed, it can be closed. */
@@ -67,13 +67,10 @@ static void catch_signals(void)
     sigaction(SIGHUP, &action, NULL);
 }
 
-static int check_arguments(struct arguments *a, struct reach *reach, struct error *err)
+static int check_arguments(struct arguments *a, struct error *err)
 {
-    if (reach_from_options(reach, &a->block, err))
+    if (live_options_check(&a->live, err))
         return -1;
-    reach->horizon_seconds = a->horizon_seconds;
-    if (!(a->horizon_seconds >= 0.0 && a->horizon_seconds <= 1e6))
-        return fail(err, "--horizon %g: should be 0 to 1000000 seconds", a->horizon_seconds);
     if (!(a->onset > 0.0 && a->onset < 1.0))
         return fail(err, "--onset %g: a probability between 0 and 1", a->onset);
     a->offset = a->offset < 0.0 ? a->onset : a->offset;
@@ -151,13 +148,12 @@ static int add_outputs(struct session *s, const struct arguments *a, struct erro
 
 static int open_session(struct session *s, struct arguments *a, struct error *err)
 {
-    struct reach reach;
     struct engine_settings settings = {0};
 
-    if (check_arguments(a, &reach, err))
+    if (check_arguments(a, err))
         return STATUS_MISUSED;
     a->source.channel = a->channel; // the source refuses one it has not
-    if (load_model(&s->loaded, a->model, NULL, &reach, err) || read_speakers(s, a, err) ||
+    if (load_live_model(&s->loaded, a->model, NULL, &a->live, err) || read_speakers(s, a, err) ||
         source_open(&s->source, &a->source, err) ||
         (a->osc_port && control_open(&s->control, a->osc_port, err)))
         return STATUS_FAILED;
@@ -174,7 +170,7 @@ static int open_session(struct session *s, struct arguments *a, struct error *er
     settings.realtime = a->realtime;
     if (engine_open(&s->engine, &settings, err) || add_outputs(s, a, err)) // files last
         return STATUS_FAILED;
-    if (s->loaded.model.config.live == LIVE_WINDOW)
+    if (s->loaded.model.config.live == LIVE_WINDOW && !s->loaded.model.reach.window_frames)
         fputs("antiphon stream: this model was made for whole windows; block by block it hears "
               "worse\n", stderr);
     if ((a->view || (isatty(STDOUT_FILENO) && isatty(STDIN_FILENO) && !a->source.fast)) &&
@@ -304,8 +300,7 @@ static int stream(struct arguments *a, struct error *err)
 int cmd_stream(int argc, const char **argv, struct error *err)
 {
     struct arguments a = {.source = source_defaults(), .track = tracker_defaults(), .threads = 1,
-                          .block = {320, 8000, 0}, .horizon_seconds = 60.0,
-                          .onset = 0.5, .offset = -1.0,
+                          .live = LIVE_OPTIONS_NONE, .onset = 0.5, .offset = -1.0,
                           .threshold = tracker_defaults().threshold};
     const struct poptOption table[] = {
         {"device", 'd', POPT_ARG_STRING, &a.source.device, 0, "number, name or part of it", "NAME"},
@@ -317,11 +312,9 @@ int cmd_stream(int argc, const char **argv, struct error *err)
          "of stdin: u8 s16le s24le s32le f32le f64le [s16le]", "NAME"},
         {"channels", 0, POPT_ARG_INT, &a.source.channels, 0, "of stdin [1]", "N"},
         {"model", 'm', POPT_ARG_STRING, &a.model, 0, "model file [built-in]", "FILE"},
-        {"block", 0, POPT_ARG_INT, &a.block.block_ms, 0, "audio a step, the latency [320]", "MS"},
-        {"left", 0, POPT_ARG_INT, &a.block.left_ms, 0, "context before a block [8000]", "MS"},
-        {"right", 0, POPT_ARG_INT, &a.block.right_ms, 0, "look-ahead after a block [0]", "MS"},
-        {"horizon", 0, POPT_ARG_DOUBLE, &a.horizon_seconds, 0,
-         "memory of running statistics, 0: for ever [60]", "SEC"},
+        LIVE_OPTIONS(a.live),
+        {"horizon", 0, POPT_ARG_DOUBLE, &a.live.horizon_seconds, 0,
+         "block by block: memory of running statistics, 0: for ever [60]", "SEC"},
         {"onset", 0, POPT_ARG_DOUBLE, &a.onset, 0, "a turn begins above [0.5]", "P"},
         {"offset", 0, POPT_ARG_DOUBLE, &a.offset, 0, "and ends below [the onset]", "P"},
         {"min-on", 0, POPT_ARG_DOUBLE, &a.track.decode.min_on_seconds, 0,

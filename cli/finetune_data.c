@@ -5,10 +5,18 @@
 
 enum { DEV_SEED = 20001 }; // of the validation's meetings, the same for every run
 
+/* Of a bare encoder, which is distilled only: the published recipe's clips. */
+enum { BARE_SECONDS = 8, BARE_SPEAKERS = 4 };
+
+static int speakers_of(const struct model_config *c)
+{
+    return c->readout.present ? c->readout.n_speakers : BARE_SPEAKERS;
+}
+
 static int open_simulation(struct simulation *sim, struct speech_bank *bank, const char *folder,
                            struct finetune_sources *s, const struct finetune_data *d,
-                           const struct model_config *c, double seconds, int threads,
-                           uint64_t seed, struct error *err)
+                           const struct model_config *c, double seconds, int voices,
+                           int threads, uint64_t seed, struct error *err)
 {
     struct simulate_settings settings = simulate_defaults;
 
@@ -18,7 +26,9 @@ static int open_simulation(struct simulation *sim, struct speech_bank *bank, con
         settings.turns.length = (float)d->turn_length;
     if (d->bridge > 0.0)
         settings.bridge = (float)d->bridge;
-    settings.max_speakers = d->max_speakers > 0 ? d->max_speakers : c->readout.n_speakers;
+    if (voices > 0)
+        settings.voices = voices;
+    settings.max_speakers = d->max_speakers > 0 ? d->max_speakers : speakers_of(c);
     if (speech_bank_open(bank, folder, threads, err))
         return -1;
     return simulation_open(sim, bank, d->noise ? &s->noise : NULL, d->rir ? &s->rooms : NULL,
@@ -33,9 +43,11 @@ static int open_folder(struct data_folder *folder, const char *path, struct fine
 
     settings.chunk = seconds;
     settings.shift = !train ? seconds : d->shift_seconds > 0.0 ? d->shift_seconds : 0.75 * seconds;
-    settings.keep = c->readout.n_speakers;
+    settings.keep = speakers_of(c);
     settings.shuffle = train;
     settings.augment = train ? (float)d->augment : 0.0f;
+    if (d->voices > 0)
+        settings.voices = d->voices;
     return data_open(folder, path, &settings, train && d->noise ? &s->noise : NULL,
                      train && d->rir ? &s->rooms : NULL, seed, err);
 }
@@ -44,15 +56,17 @@ int finetune_sources_open(struct finetune_sources *s, const struct finetune_data
                           const struct model_config *c, int threads, uint64_t seed,
                           struct error *err)
 {
-    double asked = d->chunk_seconds > 0.0 ? d->chunk_seconds : c->readout.chunk_seconds;
-    /* As many samples as whole frames need. */
-    double seconds = (double)blocks_cover((int64_t)(asked * 50.0)) / 16000.0;
+    double own = c->readout.present ? c->readout.chunk_seconds : BARE_SECONDS;
+    double asked = d->chunk_seconds > 0.0 ? d->chunk_seconds : own;
+    double seconds;
 
     *s = (struct finetune_sources){0};
     if (!!d->data + !!d->speech != 1)
         return fail(err, "give one of --data and --speech: what to train on");
-    if (asked < 0.5 || asked > 600.0)
+    if (!(asked >= 0.5 && asked <= 600.0))
         return fail(err, "--chunk: clips of %.3g s: expected 0.5 to 600", asked);
+    /* As many samples as whole frames need. */
+    seconds = (double)blocks_cover((int64_t)(asked * 50.0)) / 16000.0;
     if (d->noise && sound_bank_open_noise(&s->noise, d->noise, threads, err))
         return -1;
     if (d->rir && sound_bank_open_responses(&s->rooms, d->rir, threads, err))
@@ -70,8 +84,8 @@ int finetune_sources_open(struct finetune_sources *s, const struct finetune_data
         s->dev = &s->dev_folder.source;
     }
     if (d->speech) {
-        if (open_simulation(&s->simulation, &s->speech, d->speech, s, d, c, seconds, threads, seed,
-                            err))
+        if (open_simulation(&s->simulation, &s->speech, d->speech, s, d, c, seconds, d->voices,
+                            threads, seed, err))
             return -1;
         s->train = &s->simulation.source;
     }
@@ -79,7 +93,7 @@ int finetune_sources_open(struct finetune_sources *s, const struct finetune_data
         return fail(err, "give one of --dev and --dev-speech");
     if (d->dev_speech) {
         if (open_simulation(&s->dev_simulation, &s->dev_speech, d->dev_speech, s, d, c, seconds,
-                            threads, DEV_SEED, err))
+                            d->dev_voices > 0 ? d->dev_voices : 1, threads, DEV_SEED, err))
             return -1;
         s->dev = &s->dev_simulation.source;
     }

@@ -2,8 +2,11 @@
 #include "cli/load.h"
 
 #include "model/builtin.h"
+#include "model/resnet_params.h"
 
+#include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 int load_checkpoint(struct checkpoint *c, const char *path, struct error *err)
@@ -13,21 +16,86 @@ int load_checkpoint(struct checkpoint *c, const char *path, struct error *err)
     return checkpoint_open_memory(c, builtin_model, builtin_model_bytes(), BUILTIN_NAME, err);
 }
 
-int load_model(struct loaded *l, const char *path, const char *arch, const struct reach *reach,
-               struct error *err)
+/* Finds a reach for the model in hand: given, or made of options and config. */
+struct wish {
+    const struct reach *reach; // or
+    const struct live_options *live;
+};
+
+static int wish_reach(struct reach *reach, const struct wish *wish, const char *json,
+                      struct error *err)
 {
+    struct model_config *c;
+    int status = -1;
+
+    if (wish->reach) {
+        *reach = *wish->reach;
+        return 0;
+    }
+    *reach = reach_defaults();
+    if (!json) // model_open says what is wrong
+        return 0;
+    c = malloc(sizeof(*c));
+    if (!c)
+        fail(err, "out of memory");
+    else if (config_parse(c, json, err) == 0)
+        status = live_reach(reach, wish->live, c, err);
+    free(c);
+    return status;
+}
+
+static int load_arch(struct loaded *l, const char *arch, const struct wish *wish,
+                     struct error *err)
+{
+    char *json = config_arch_json(arch, err);
+    struct reach reach;
+    int status = json ? wish_reach(&reach, wish, json, err) : -1;
+
+    free(json);
+    return status ? -1 : model_open_arch(&l->model, arch, 1, &reach, err);
+}
+
+static int load(struct loaded *l, const char *path, const char *arch, const struct wish *wish,
+                struct error *err)
+{
+    struct reach reach;
+
     *l = (struct loaded){0};
     snprintf(l->name, sizeof(l->name), "%s", arch ? arch : path ? path : BUILTIN_NAME);
     if (arch)
-        return model_open_arch(&l->model, arch, 1, reach, err);
+        return load_arch(l, arch, wish, err);
     if (load_checkpoint(&l->checkpoint, path, err))
         return -1;
+    if (resnet_refuse(&l->checkpoint, err) ||
+        wish_reach(&reach, wish, l->checkpoint.config, err) ||
+        model_open(&l->model, &l->checkpoint, &reach, err)) {
+        fail_prefix(err, "%s: ", l->name);
+        unload_model(l);
+        return -1;
+    }
+    return 0;
+}
+
+int load_bind(struct loaded *l, const struct reach *reach, struct error *err)
+{
     if (model_open(&l->model, &l->checkpoint, reach, err)) {
         fail_prefix(err, "%s: ", l->name);
         unload_model(l);
         return -1;
     }
     return 0;
+}
+
+int load_model(struct loaded *l, const char *path, const char *arch, const struct reach *reach,
+               struct error *err)
+{
+    return load(l, path, arch, &(struct wish){.reach = reach}, err);
+}
+
+int load_live_model(struct loaded *l, const char *path, const char *arch,
+                    const struct live_options *o, struct error *err)
+{
+    return load(l, path, arch, &(struct wish){.live = o}, err);
 }
 
 void unload_model(struct loaded *l)
@@ -54,4 +122,77 @@ int reach_from_options(struct reach *reach, const struct block_options *o, struc
                    frames_from_ms(&reach->right_frames, "--right", o->right_ms, 0, err)
                ? -1
                : 0;
+}
+
+enum { STEP_MS = 500 };
+
+static int says_blocks(const struct live_options *o)
+{
+    return o->block_ms != LIVE_UNSAID || o->left_ms != LIVE_UNSAID;
+}
+
+static int says_window(const struct live_options *o)
+{
+    return o->window_seconds != LIVE_UNSAID || o->step_ms != LIVE_UNSAID;
+}
+
+static int ms_or(int ms, int otherwise)
+{
+    return ms == LIVE_UNSAID ? otherwise : ms;
+}
+
+int live_options_check(const struct live_options *o, struct error *err)
+{
+    int frames;
+
+    if (says_blocks(o) && says_window(o))
+        return fail(err, "--block or --left, and --window or --step: block by block or in windows, "
+                         "not both");
+    if (o->window_seconds != LIVE_UNSAID && !(o->window_seconds >= 0.1 && o->window_seconds <= 120.0))
+        return fail(err, "--window %g: should be 0.1 to 120 seconds", o->window_seconds);
+    if (!(o->horizon_seconds >= 0.0 && o->horizon_seconds <= 1e6))
+        return fail(err, "--horizon %g: should be 0 to 1000000 seconds", o->horizon_seconds);
+    return frames_from_ms(&frames, "--block", ms_or(o->block_ms, 320), 20, err) ||
+                   frames_from_ms(&frames, "--left", ms_or(o->left_ms, 8000), 0, err) ||
+                   frames_from_ms(&frames, "--step", ms_or(o->step_ms, STEP_MS), 20, err) ||
+                   frames_from_ms(&frames, "--right", ms_or(o->right_ms, 0), 0, err)
+               ? -1
+               : 0;
+}
+
+/* The model's own length: what its readout was trained on. */
+static double own_window(const struct model_config *c)
+{
+    double seconds = c->readout.present ? c->readout.chunk_seconds : 8.0;
+
+    return seconds >= 0.5 && seconds <= 120.0 ? seconds : 8.0;
+}
+
+static int window_reach(struct reach *reach, const struct live_options *o,
+                        const struct model_config *c, struct error *err)
+{
+    double seconds = o->window_seconds != LIVE_UNSAID ? o->window_seconds : own_window(c);
+
+    reach->block_frames = ms_or(o->step_ms, STEP_MS) / 20;
+    reach->left_frames = 0;
+    reach->horizon_seconds = 0.0;
+    reach->window_frames = (int)blocks_frames(llround(seconds * 16000.0));
+    if (reach->block_frames + reach->right_frames > reach->window_frames)
+        return fail(err, "a step of %d ms%s does not fit a window of %g s: try --step %d",
+                    reach->block_frames * 20, reach->right_frames ? " and its look-ahead" : "",
+                    seconds, reach->window_frames / 2 * 20);
+    return 0;
+}
+
+int live_reach(struct reach *reach, const struct live_options *o, const struct model_config *c,
+               struct error *err)
+{
+    *reach = reach_defaults();
+    reach->right_frames = ms_or(o->right_ms, 0) / 20;
+    if (says_window(o) || (c->live == LIVE_WINDOW && !says_blocks(o)))
+        return window_reach(reach, o, c, err);
+    reach->horizon_seconds = o->horizon_seconds;
+    reach->block_frames = ms_or(o->block_ms, 320) / 20;
+    reach->left_frames = ms_or(o->left_ms, 8000) / 20;
+    return 0;
 }

@@ -14,6 +14,8 @@ const struct command commands[] = {
     {"stream", "say who is speaking, live: microphone, file or stdin", cmd_stream},
     {"enroll", "teach it a person's voice and name", cmd_enroll},
     {"devices", "list the capture devices", cmd_devices},
+    {"Recordings", NULL, NULL},
+    {"diarize", "say who spoke when in whole recordings", cmd_diarize},
     {"Results", NULL, NULL},
     {"score", "compare turns with a reference: DER and JER", cmd_score},
     {"plot", "draw turns, or a training run, as an SVG", cmd_plot},
@@ -24,6 +26,7 @@ const struct command commands[] = {
     {"finetune", "train a model for diarization", cmd_finetune},
     {"prune", "make a smaller model that does the same", cmd_prune},
     {"simulate", "make meetings from recordings of one person each", cmd_simulate},
+    {"evaluate", "frame errors of a model on meetings with a reference", cmd_evaluate},
     {"bench", "measure speed, latency and memory on this machine", cmd_bench},
     {NULL, NULL, NULL},
 };
@@ -105,6 +108,7 @@ int main(int argc, char **argv)
     const struct command *c;
 
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); // a file that may not grow is an error like a full disk
     if (argc < 2) {
         print_commands(stderr);
         return STATUS_MISUSED;

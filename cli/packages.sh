@@ -5,7 +5,7 @@
 set -eu
 
 build="gcc libc6-dev pkg-config meson ninja-build libopenblas-dev portaudio19-dev libsamplerate0-dev
-libsndfile1-dev liblo-dev libzip-dev libcjson-dev libpopt-dev libncurses-dev libcairo2-dev
+libsndfile1-dev liblo-dev libzip-dev libcjson-dev libinih-dev libpopt-dev libncurses-dev libcairo2-dev
 libfftw3-dev"
 tests="clang libclang-rt-14-dev libcmocka-dev jackd2 libjack-jackd2-dev liblo-tools puredata-core tmux
 librsvg2-bin libopenmpi-dev openmpi-bin"

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include "cli/plot_log.h"
 
+#include "model/json.h"
 #include "stream/plot_curves.h"
+#include "stream/scan.h"
 
 #include <cjson/cJSON.h>
-#include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,10 +18,15 @@ struct series {
     size_t n, room;
 };
 
-enum { STEP_KEYS = 8, MAX_DEV = 10 };
+#define LARGEST 1e30 // what an axis can hold; no run gets there
 
-static const char *const step_keys[STEP_KEYS] = {"loss", "der", "missed", "false_alarm",
-                                                 "confusion", "lr", "norm", "rate"};
+enum { LOSS, DER, MISSED, FALSE_ALARM, CONFUSION, LR, NORM, RATE, AFFINITY, VECTOR, MELS, RIGHT,
+       SHARE, STEP_KEYS, MAX_DEV = 10 };
+
+static const char *const step_keys[STEP_KEYS] = {
+    "loss", "der", "missed", "false_alarm", "confusion", "lr", "norm", "rate", "affinity", "vector",
+    "mels", "vector_right", "gemm_share",
+};
 
 struct log {
     struct series step[STEP_KEYS];
@@ -60,8 +67,10 @@ static int number(double *x, const cJSON *o, const char *key)
 {
     const cJSON *item = cJSON_GetObjectItemCaseSensitive(o, key);
 
-    *x = cJSON_IsNumber(item) ? item->valuedouble : 0.0;
-    return cJSON_IsNumber(item);
+    int is_one = cJSON_IsNumber(item) && fabs(item->valuedouble) < LARGEST;
+
+    *x = is_one ? item->valuedouble : 0.0;
+    return is_one;
 }
 
 static int take_step(struct log *l, const cJSON *o, double step, struct error *err)
@@ -78,6 +87,8 @@ static int take_step(struct log *l, const cJSON *o, double step, struct error *e
                 seconds <= 0.0)
                 continue;
             y = audio / seconds;
+        } else if (i == SHARE) {
+            y *= 100.0;
         } else if (s->n) { // a step is one small batch: what one wants to see is its drift
             y = s->y[s->n - 1] + 0.02 * (y - s->y[s->n - 1]);
         }
@@ -106,9 +117,10 @@ static int take_validation(struct log *l, const cJSON *o, double step, struct er
     return series_add(&l->dev[i], step, der, err);
 }
 
-static int take_line(struct log *l, const char *line, int number_of, struct error *err)
+static int take_line(struct log *l, struct field line, int number_of, struct error *err)
 {
-    cJSON *o = cJSON_Parse(line);
+    static const struct json_limits limits = {"line", "", 1 << 16, 1000, 8, 1};
+    cJSON *o = json_read(line.at, line.n, &limits, NULL);
     const cJSON *type = cJSON_GetObjectItemCaseSensitive(o, "type");
     double step;
     int status = 0;
@@ -141,41 +153,59 @@ static struct curve curve_of(const struct series *s, const char *name, int dots)
     return (struct curve){name, s->x, s->y, s->n, dots};
 }
 
+/* Only losses that the run had. */
+static void add_if_any(struct panel *panel, const struct series *s, const char *name)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        if (s->y[i] > 0.0) {
+            panel->curves[panel->n_curves++] = curve_of(s, name, 0);
+            return;
+        }
+    }
+}
+
 static int draw(const char *output, const char *path, const struct log *l, struct error *err)
 {
     const struct series *s = l->step;
-    struct panel panels[5] = {
-        {.title = "loss", .curves = {curve_of(&s[0], "training", 0)}, .n_curves = 1},
-        {.title = "DER, %", .curves = {curve_of(&s[1], "training", 0)}, .n_curves = 1},
+    struct panel panels[6] = {
+        {.title = "losses", .curves = {curve_of(&s[LOSS], "who speaks", 0)}, .n_curves = 1},
+        {.title = "DER, %", .curves = {curve_of(&s[DER], "training", 0)}, .n_curves = 1},
         {.title = "DER in training, its parts, %",
-         .curves = {curve_of(&s[2], "missed", 0), curve_of(&s[3], "false alarm", 0),
-                    curve_of(&s[4], "confusion", 0)}, .n_curves = 3},
+         .curves = {curve_of(&s[MISSED], "missed", 0), curve_of(&s[FALSE_ALARM], "false alarm", 0),
+                    curve_of(&s[CONFUSION], "confusion", 0)}, .n_curves = 3},
         {.title = "learning rate; norm of the gradient",
-         .curves = {curve_of(&s[5], "learning rate", 0), curve_of(&s[6], "norm", 0)},
+         .curves = {curve_of(&s[LR], "learning rate", 0), curve_of(&s[NORM], "norm", 0)},
          .n_curves = 2, .logarithmic = 1},
-        {.title = "speed, seconds of audio a second", .curves = {curve_of(&s[7], "speed", 0)},
+        {.title = "speed, seconds of audio a second", .curves = {curve_of(&s[RATE], "speed", 0)},
+         .n_curves = 1},
+        {.title = "shares, %", .curves = {curve_of(&s[SHARE], "of the GEMM peak", 0)},
          .n_curves = 1},
     };
 
+    add_if_any(&panels[0], &s[AFFINITY], "affinity");
+    add_if_any(&panels[0], &s[VECTOR], "speaker vectors");
+    add_if_any(&panels[0], &s[MELS], "log-mels");
+    panels[0].logarithmic = panels[0].n_curves > 1; // they are of different sizes
+    add_if_any(&panels[5], &s[RIGHT], "vectors right");
     for (int i = 0; i < l->n_dev; i++)
         panels[1].curves[panels[1].n_curves++] = curve_of(&l->dev[i], l->dev[i].name, 1);
-    return plot_curves(output, path, "step", panels, 5, err);
+    return plot_curves(output, path, "step", panels, 6, err);
 }
 
 int plot_log(const char *output, const char *path, struct error *err)
 {
-    FILE *f = fopen(path, "r");
+    struct scan text;
+    struct scan_lines at = {0};
+    struct field line;
     struct log log = {0};
-    char *line = NULL;
-    size_t room = 0;
     int status = 0;
 
-    if (!f)
-        return fail(err, "%s: cannot be opened: %s", path, strerror(errno));
-    for (int n = 1; status == 0 && getline(&line, &room, f) > 0; n++)
-        status = take_line(&log, line, n, err);
-    free(line);
-    fclose(f);
+    if (scan_read(&text, path, err))
+        return -1;
+    at.rest = (struct field){text.bytes, text.n};
+    while (status == 0 && scan_line(&at, &line))
+        status = take_line(&log, line, at.number, err);
+    scan_release(&text);
     if (status == 0 && log.step[0].n == 0)
         status = fail(err, "no step in it yet");
     if (status)

@@ -119,7 +119,7 @@ static int map_descriptor(void **bytes, size_t *n_bytes, int fd, struct error *e
     if (fstat(fd, &st))
         return fail(err, "cannot be examined: %s", strerror(errno));
     if (S_ISDIR(st.st_mode))
-        return fail(err, "is a folder; expected a model file (a folder may be given to convert)");
+        return fail(err, "is a folder; expected a model file");
     if (!S_ISREG(st.st_mode))
         return fail(err, "is no regular file and cannot be mapped; copy it to a file first");
     if (st.st_size == 0)
@@ -133,7 +133,7 @@ static int map_descriptor(void **bytes, size_t *n_bytes, int fd, struct error *e
     return 0;
 }
 
-int checkpoint_open(struct checkpoint *c, const char *path, struct error *err)
+int checkpoint_open_file(struct checkpoint *c, const char *path, struct error *err)
 {
     void *bytes = NULL;
     size_t n_bytes = 0;
@@ -154,15 +154,52 @@ int checkpoint_open(struct checkpoint *c, const char *path, struct error *err)
     return open_with(c, read_any, path, err);
 }
 
+int checkpoint_open(struct checkpoint *c, const char *path, struct error *err)
+{
+    struct stat st;
+
+    if (stat(path, &st) || !S_ISDIR(st.st_mode))
+        return checkpoint_open_file(c, path, err);
+    if (storage_new(c, NULL, 0, err))
+        return fail_prefix(err, "%.300s: ", path);
+    if (!folder_read(c, path, err)) {
+        if (!sort_tensors(c, err))
+            return 0;
+        fail_prefix(err, "%.300s: ", path);
+    }
+    checkpoint_close(c);
+    return -1;
+}
+
 void checkpoint_close(struct checkpoint *c)
 {
     if (c->storage) {
+        for (int i = 0; i < c->storage->n_parts; i++)
+            checkpoint_close(&c->storage->parts[i]);
+        free(c->storage->parts);
         pool_release(&c->storage->pool);
         if (c->storage->mapping)
             munmap(c->storage->mapping, c->storage->n_bytes);
         free(c->storage);
     }
     *c = (struct checkpoint){0};
+}
+
+void checkpoint_let_go(const struct checkpoint *c, const struct tensor *t)
+{
+    const struct checkpoint_storage *s = c->storage;
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), begin = (uintptr_t)t->data;
+    uintptr_t end = begin + tensor_count(t) * dtype_bytes(t->dtype);
+
+    for (int i = 0; s && i < s->n_parts; i++)
+        checkpoint_let_go(&s->parts[i], t);
+    if (!s || !s->mapping || begin < (uintptr_t)s->mapping ||
+        end > (uintptr_t)s->mapping + s->n_bytes)
+        return;
+    begin = (begin + page - 1) / page * page; // the pages that are the tensor's alone
+    end = end / page * page;
+    if (begin < end)
+        madvise((void *)begin, end - begin, MADV_DONTNEED);
 }
 
 int checkpoint_reserve(struct checkpoint *c, size_t n, struct error *err)

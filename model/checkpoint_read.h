@@ -15,6 +15,8 @@ struct checkpoint_storage {
     size_t n_bytes;
     void *mapping;              // the same, if it is ours to unmap
     struct pool pool;           // names, texts, and tensors that could not be used in place
+    struct checkpoint *parts;   // of a folder: the files of weights that its tensors stand in
+    int n_parts;
 };
 
 enum { CHECKPOINT_MAX_TENSORS = 1 << 20 };
@@ -23,6 +25,12 @@ enum { CHECKPOINT_MAX_TENSORS = 1 << 20 };
 int safetensors_read(struct checkpoint *c, struct error *err);
 int torch_zip_read(struct checkpoint *c, struct error *err);
 int torch_legacy_read(struct checkpoint *c, struct error *err);
+
+/* The reader of folders (folder.c); its errors name the file. */
+int folder_read(struct checkpoint *c, const char *path, struct error *err);
+
+/* As checkpoint_open, but a folder is refused. */
+int checkpoint_open_file(struct checkpoint *c, const char *path, struct error *err);
 
 /* Whether the bytes begin like a torch file of before 1.6, which was no zip. */
 int torch_is_legacy(const unsigned char *bytes, size_t n_bytes);

@@ -46,7 +46,7 @@ static void count_encoder(struct cost *cost, const struct model_config *c)
 /* One conformer block on T rows that each see `keys` rows. */
 static int64_t conformer_macs(const struct readout_config *r, int64_t T, int64_t keys)
 {
-    int64_t R = r->width, F = r->ff, posi = r->use_posi ? keys + T : 0;
+    int64_t R = r->width, F = r->ff, posi = r->use_posi ? keys + T - 1 : 0;
 
     return 2 * 2 * T * R * F + 4 * T * R * R + 2 * T * keys * R + T * posi * R + 3 * T * R * R +
            T * R * r->kernel;
@@ -141,7 +141,9 @@ static int64_t pos_conv_taps(const struct wavlm_config *w, int64_t T)
 double cost_live_macs(const struct model_config *c, const struct reach *reach)
 {
     const struct wavlm_config *w = &c->wavlm;
-    int64_t T = reach->block_frames + reach->right_frames, keys = reach->left_frames + T;
+    int64_t T = reach->window_frames ? reach->window_frames
+                                     : reach->block_frames + reach->right_frames;
+    int64_t keys = reach->left_frames + T;
     int64_t E = w->embed, macs = 0, in = blocks_cover(T);
 
     for (int i = 0; i < w->n_convs; i++) {

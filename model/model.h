@@ -23,6 +23,9 @@ struct reach {
     int block_frames; // B: the most own frames of a block
     int left_frames;  // L
     int right_frames; // R
+    /* Not 0: window mode. B is the step, and each step's call is one block, on a
+     * fresh state, of so many frames at most, L = 0 (stream/stepper.h). */
+    int window_frames;
     double horizon_seconds; // of the cumulative statistics, 0: they never forget
     int n_blocks;     // of a call
     int n_rows;       // of a call, 0: n_blocks full blocks
@@ -111,6 +114,12 @@ void model_acts_close(struct model_acts *a);
  * readout.scores. No allocation. */
 void model_forward(struct model_acts *a, struct model_state *s, const struct model *m,
                    const float *samples, const struct block *blocks, int n_blocks);
+
+/* Computes a short block of noise and resets the state: fails if the scores (without a
+ * readout, the last representation) are no numbers, as those of a model are whose
+ * weights are finite but far too large. No allocation. */
+int model_try(struct model_acts *a, struct model_state *s, const struct model *m,
+              struct error *err);
 
 /* The speaker vectors of n rows of a weighted sum (readout.sum after a forward,
  * or means of its rows: both give the same, the map being affine). Only for a

@@ -27,3 +27,17 @@ void clip_release(struct clip *clip)
     free(clip->labels);
     *clip = (struct clip){0};
 }
+
+int clip_alone(const struct clip *clip, int t)
+{
+    const uint8_t *labels = clip->labels + (size_t)t * CLIP_MAX_SPEAKERS;
+    int who = -1;
+
+    for (int s = 0; s < CLIP_MAX_SPEAKERS; s++) {
+        if (labels[s] && who >= 0)
+            return -1;
+        if (labels[s])
+            who = s;
+    }
+    return who;
+}

@@ -37,4 +37,7 @@ struct clip_source {
 int clip_init(struct clip *clip, int64_t n_samples, struct error *err);
 void clip_release(struct clip *clip);
 
+/* The column of the speaker who is alone in frame t, or -1. */
+int clip_alone(const struct clip *clip, int t);
+
 #endif

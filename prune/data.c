@@ -17,11 +17,9 @@
 
 const struct data_settings data_defaults = {
     .chunk = 8.0, .shift = 6.0, .keep = 4, .channel = 1, .shuffle = 1, .dither = 1,
-    .augment = 0.5f, .p_speed = 0.3f, .p_room = 0.2f, .rt60_low = 0.1f, .rt60_high = 0.5f,
+    .augment = 0.5f, .voices = 3, .p_speed = 0.3f, .p_room = 0.2f, .rt60_low = 0.1f, .rt60_high = 0.5f,
     .line = CHANNEL_DEFAULTS,
 };
-
-static const float speed_of[VOICE_SPEEDS] = {1.0f, 0.9f, 1.1f};
 
 struct data_space {
     float *samples, *ticks; // the chunk as it is in the file, and what it is read from
@@ -155,11 +153,16 @@ static int read_chunk(struct data_space *s, const struct data_recording *rec, do
 
     if (audio_file_open(&f, rec->path, err))
         return -1;
-    status = resampler_open(&r, f.rate_hz, f.channels, channel, err)
+    status = f.rate_hz == rec->rate_hz ? 0
+        : fail(err, "%s: %d Hz, but %d Hz when the run began: it was replaced", rec->path,
+               f.rate_hz, rec->rate_hz);
+    if (status == 0)
+        status = resampler_open(&r, f.rate_hz, f.channels, channel, err)
                  ? fail_prefix(err, "%s: ", rec->path) : 0;
     if (status == 0)
         status = reserve(&s->samples, &s->samples_room,
-                         resampler_room(&r, (size_t)n_ticks) + resampler_room(&r, 0), err) ||
+                         resampler_room(&r, (size_t)n_ticks) + resampler_room(&r, 0) + (size_t)n,
+                         err) ||
                  reserve(&s->ticks, &s->ticks_room, 4096 * (size_t)f.channels, err) ? -1 : 0;
     if (status == 0)
         status = audio_file_seek(&f, tick, err);
@@ -197,9 +200,9 @@ struct talk {
 };
 
 static void find_talk(struct talk *talk, const struct data_recording *r, double start,
-                      double chunk, int speed, int n_frames)
+                      double chunk, float speed, int n_frames)
 {
-    float from = (float)start, to = (float)(start + chunk * speed_of[speed]);
+    float from = (float)start, to = (float)(start + chunk * speed);
 
     talk->n = 0;
     for (int i = 0; i < r->n_turns; i++) {
@@ -216,13 +219,18 @@ static void find_talk(struct talk *talk, const struct data_recording *r, double 
             memset(talk->frames + (size_t)k * (size_t)n_frames, 0, (size_t)n_frames);
         }
         mark_turn(talk->frames + (size_t)k * (size_t)n_frames, n_frames, t, from, to,
-                  speed_of[speed]);
+                  speed);
     }
     for (int k = 0; k < talk->n; k++) {
         talk->count[k] = 0;
         for (int f = 0; f < n_frames; f++)
             talk->count[k] += talk->frames[(size_t)k * (size_t)n_frames + (size_t)f];
     }
+}
+
+static float speed_of(const struct data_folder *d, int speed)
+{
+    return (float)d->filters.percent[speed] / 100.0f;
 }
 
 static int label(struct clip *clip, const struct data_folder *d, const struct data_chunk *chunk,
@@ -233,7 +241,7 @@ static int label(struct clip *clip, const struct data_folder *d, const struct da
     if (!talk.frames)
         return fail(err, "out of memory for labels");
     find_talk(&talk, &d->lists.recordings[chunk->recording], chunk->start, d->settings.chunk,
-              speed, clip->n_frames);
+              speed_of(d, speed), clip->n_frames);
     clip->n_speakers = 0;
     memset(clip->labels, 0, (size_t)clip->n_frames * CLIP_MAX_SPEAKERS);
     for (int k = 0; k < CLIP_MAX_SPEAKERS; k++)
@@ -249,7 +257,7 @@ static int label(struct clip *clip, const struct data_folder *d, const struct da
         for (int f = 0; f < clip->n_frames; f++)
             clip->labels[f * CLIP_MAX_SPEAKERS + k] =
                 talk.frames[(size_t)best * (size_t)clip->n_frames + (size_t)f];
-        clip->speaker[k] = VOICE_SPEEDS * talk.speaker[best] + speed;
+        clip->speaker[k] = d->filters.n * talk.speaker[best] + speed;
         clip->n_speakers++;
         talk.count[best] = 0;
     }
@@ -360,13 +368,13 @@ static int fill(struct clip *clip, const struct data_folder *d, struct data_spac
     int augment = draw_chance(rng, d->settings.augment), speed = 0;
     int64_t n;
 
-    if (augment && draw_chance(rng, d->settings.p_speed))
-        speed = 1 + draw_below(rng, 2);
-    if (chunk->start + d->settings.chunk * speed_of[speed] > chunk->until)
+    if (augment && d->filters.n > 1 && draw_chance(rng, d->settings.p_speed))
+        speed = 1 + draw_below(rng, d->filters.n - 1);
+    if (chunk->start + d->settings.chunk * speed_of(d, speed) > chunk->until)
         speed = 0;
-    n = speed ? (int64_t)ceil((double)clip->n_samples * speed_of[speed]) : clip->n_samples;
-    snprintf(clip->origin, sizeof(clip->origin), "%.120s from %.2f s on, speed %.1f%s", rec->name,
-             chunk->start, speed_of[speed], augment ? ", changed" : "");
+    n = speed ? (int64_t)ceil((double)clip->n_samples * speed_of(d, speed)) : clip->n_samples;
+    snprintf(clip->origin, sizeof(clip->origin), "%.120s from %.2f s on, speed %.2f%s", rec->name,
+             chunk->start, speed_of(d, speed), augment ? ", changed" : "");
     if (read_chunk(s, rec, chunk->start, n, d->settings.channel, err))
         return -1;
     voice_resample(clip->samples, clip->n_samples, s->samples, n, speed, &d->filters);
@@ -423,14 +431,13 @@ int data_open(struct data_folder *d, const char *folder, const struct data_setti
     *d = (struct data_folder){.settings = *settings, .noise = noise, .rooms = rooms,
                               .seed = seed, .open = 1};
     pthread_mutex_init(&d->lock, NULL);
-    voice_filters_make(&d->filters);
-    if (check(settings, err) || data_lists_read(&d->lists, folder, err) ||
+    if (check(settings, err) || voice_filters_make(&d->filters, settings->voices, err) || data_lists_read(&d->lists, folder, err) ||
         cut_all(d, folder, err) || convolver_open(&d->convolver, err)) {
         data_close(d);
         return -1;
     }
     d->source.n_samples = llrint(settings->chunk * 16000.0);
-    d->source.n_known = VOICE_SPEEDS * d->lists.n_speakers;
+    d->source.n_known = settings->voices * d->lists.n_speakers;
     d->source.get = get;
     d->source.close = close_source;
     return 0;

@@ -28,6 +28,7 @@ struct data_settings {
     int shuffle;
     int dither;
     float augment;       // share of the chunks that are changed; 0: none
+    int voices;          // of each speaker, by other speeds: 1, 3, 5 or 7
     float p_speed, p_room; // of those
     float rt60_low, rt60_high;
     struct channel_settings line;
@@ -38,7 +39,7 @@ struct data_settings {
 extern const struct data_settings data_defaults;
 
 struct data_folder {
-    struct clip_source source; // n_known = VOICE_SPEEDS * speakers: speed makes another voice
+    struct clip_source source; // n_known = voices * speakers: speed makes another voice
     struct data_lists lists;
     struct data_chunk *chunks; // [source.epoch]
     struct data_settings settings;

@@ -60,11 +60,11 @@ static void draw_voices(struct simulate_space *m, const struct simulation *s, st
             who = draw_person(s->speech, rng);
             taken = 0;
             for (int k = 0; k < i; k++)
-                taken |= m->speakers[k].voice / VOICE_SPEEDS == who;
+                taken |= m->speakers[k].voice / s->filters.n == who;
         } while (taken);
-        *p = (struct meeting_speaker){.voice = VOICE_SPEEDS * who};
-        if (s->settings.speeds)
-            p->voice += draw_below(rng, VOICE_SPEEDS);
+        *p = (struct meeting_speaker){.voice = s->filters.n * who};
+        if (s->filters.n > 1)
+            p->voice += draw_below(rng, s->filters.n);
         p->gain = decibels(s->settings.level_sd * draw_normal(rng));
         p->piece = s->speech->speakers[who].first +
                    draw_below(rng, s->speech->speakers[who].n);
@@ -122,8 +122,8 @@ static int fill_turn(struct simulate_space *m, const struct simulation *s,
                      struct random *rng, struct error *err)
 {
     struct meeting_speaker *p = &m->speakers[turn->speaker];
-    const struct bank_speaker *who = &s->speech->speakers[p->voice / VOICE_SPEEDS];
-    int speed = p->voice % VOICE_SPEEDS;
+    const struct bank_speaker *who = &s->speech->speakers[p->voice / s->filters.n];
+    int speed = p->voice % s->filters.n;
     float gain = decibels(s->settings.turn_sd * draw_normal(rng) +
                           (turn->aside ? s->settings.aside_db : 0.0f));
 
@@ -134,11 +134,11 @@ static int fill_turn(struct simulate_space *m, const struct simulation *s,
     while (end - at >= LEAST) {
         const struct piece *piece = &s->speech->pieces[p->piece];
         int from = first_speech(piece, p->step);
-        int want = (int)((end - at) * 1600 / (voice_length(10, speed)));
+        int want = (int)((end - at) * 1600 / (voice_length(&s->filters, 10, speed)));
         int to = piece->n_steps - from <= want + SLACK ? piece->n_steps
                                                        : quietest(piece, from, from + want);
         struct stretch stretch = {
-            .start = at * ACTIVITY_STEP, .n = voice_length(to - from, speed), .piece = piece,
+            .start = at * ACTIVITY_STEP, .n = voice_length(&s->filters, to - from, speed), .piece = piece,
             .from = from, .to = to, .gain = gain, .speed = speed, .speaker = turn->speaker,
         };
         if (stretch.start < n && stretch.start + stretch.n > 0 && add_stretch(m, stretch, err))
@@ -203,7 +203,7 @@ static int mark(struct simulate_space *m, const struct simulation *s, int64_t n,
         int64_t first = x->start > 0 ? x->start / ACTIVITY_STEP : 0;
         int64_t last = (x->start + x->n - 1) / ACTIVITY_STEP;
         for (int64_t k = first; k <= last && k < m->n_steps; k++)
-            row[k] |= (uint8_t)voice_speaks(x, k * ACTIVITY_STEP + LABEL_AT);
+            row[k] |= (uint8_t)voice_speaks(&s->filters, x, k * ACTIVITY_STEP + LABEL_AT);
     }
     for (int i = 0; i < m->n_speakers; i++)
         bridge(m->marks + i * m->n_steps, m->n_steps, (int64_t)(s->settings.bridge * ACTIVITY_HZ));

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "prune/objective.h"
 
+#include "model/hungarian.h"
 #include "model/op.h"
-#include "prune/assign.h"
 
+#include <assert.h>
 #include <math.h>
 #include <string.h>
 
@@ -114,9 +115,10 @@ static void least_nll(int *to, const struct objective *o, const float *scores,
 void objective_assign_hard(int *to, const struct objective *o, const float *scores,
                            const uint8_t *labels, int T, int n_targets)
 {
+    enum { ASSIGN_MAX = CLIP_MAX_SPEAKERS }; // as many local speakers as a model may have
     int n = o->powerset.n_speakers, rows = n_targets > n ? n_targets : n, map[ASSIGN_MAX];
     int differ[ASSIGN_MAX][ASSIGN_MAX] = {{0}};
-    double cost[ASSIGN_MAX * ASSIGN_MAX], most = 0.0;
+    double cost[ASSIGN_MAX * ASSIGN_MAX], scratch[6 * ASSIGN_MAX], most = 0.0;
 
     for (int t = 0; t < T; t++) {
         unsigned hard = powerset_argmax(scores + (size_t)t * (size_t)o->powerset.n_classes,
@@ -135,7 +137,8 @@ void objective_assign_hard(int *to, const struct objective *o, const float *scor
     }
     for (int i = n * n_targets; i < rows * n_targets; i++)
         cost[i] = most + 1.0;
-    assign(map, cost, rows, n_targets);
+    assert(hungarian_scratch_bytes(rows, n_targets) <= sizeof(scratch));
+    hungarian_in(scratch, map, cost, rows, n_targets);
     for (int j = 0; j < n_targets; j++)
         to[j] = -1;
     for (int i = 0; i < n; i++) {
@@ -175,20 +178,6 @@ void objective_scores(const struct objective *o, struct objective_sums *sums, fl
     sums->clips += 1;
 }
 
-/* The speaker who is alone in a frame, or -1. */
-static int alone(const uint8_t *labels)
-{
-    int who = -1;
-
-    for (int s = 0; s < CLIP_MAX_SPEAKERS; s++) {
-        if (labels[s] && who >= 0)
-            return -1;
-        if (labels[s])
-            who = s;
-    }
-    return who;
-}
-
 /* unit[k] = v[t] / |v[t]| of the k-th frame with one speaker; their number. */
 static int gather_units(float *unit, const float *vectors, const struct clip *clip, int E)
 {
@@ -197,7 +186,7 @@ static int gather_units(float *unit, const float *vectors, const struct clip *cl
     for (int t = 0; t < clip->n_frames; t++) {
         const float *v = vectors + (size_t)t * (size_t)E;
         double squares = 1e-12;
-        if (alone(clip->labels + (size_t)t * CLIP_MAX_SPEAKERS) < 0)
+        if (clip_alone(clip, t) < 0)
             continue;
         for (int e = 0; e < E; e++)
             squares += (double)v[e] * v[e];
@@ -232,7 +221,7 @@ void objective_affinity(const struct objective *o, struct objective_sums *sums, 
         return;
     memset(vy, 0, (size_t)S * (size_t)E * sizeof(float));
     for (int t = 0; t < clip->n_frames; t++) {
-        int who = alone(clip->labels + (size_t)t * S);
+        int who = clip_alone(clip, t);
         if (who < 0)
             continue;
         for (int e = 0; e < E; e++)
@@ -253,7 +242,7 @@ void objective_affinity(const struct objective *o, struct objective_sums *sums, 
     gemm_nn(by_unit, E, unit, E, vv, E, n, E, E, 1.0f, 0.0f);
     k = 0;
     for (int t = 0; t < clip->n_frames; t++) {
-        int who = alone(clip->labels + (size_t)t * S);
+        int who = clip_alone(clip, t);
         const float *v = vectors + (size_t)t * (size_t)E, *u = unit + (size_t)k * (size_t)E;
         float *d = slopes + (size_t)t * (size_t)E;
         double squares = 1e-12, along = 0.0;

@@ -2,8 +2,11 @@
 /* objective.h - the loss of one clip: what the trainer minimises, and what it
  * shows of it.
  *
- *   loss = powerset NLL under the best permutation of the speakers
- *        + affinity * deep-clustering loss of the speaker vectors */
+ *   loss = scores * powerset NLL under the best permutation of the speakers
+ *        + affinity * deep-clustering loss of the speaker vectors
+ *        + vector * loss of the speaker vectors against the training's speakers
+ *          (voice_loss.h)
+ *        + mels * log-mel regression from the feature projection (mels.h) */
 #ifndef OBJECTIVE_H
 #define OBJECTIVE_H
 
@@ -16,7 +19,6 @@ struct objective {
     uint8_t class_of[256]; // of every set of speakers, as a mask
     int exact;             // permutation by least NLL; 0: upstream's, by the hard decisions
     float affinity;        // weight, 0: none
-    float vector;          // weight of the additive angular margin loss, 0: none
 };
 
 /* Sums over clips; all add up. */
@@ -24,6 +26,9 @@ struct objective_sums {
     double frames, clips;
     double loss;     // summed over frames
     double affinity; // summed over clips that have one
+    double vector, vector_clips;   // of voice_loss.h, and the clips that have one
+    double mels; // of mels.h, summed over frames
+    double vectors, vectors_right; // speakers' vectors, and those nearest to their own class
     double speech;   // speaker frames of the reference
     double missed, false_alarm, confusion;
     double l2, l1, cos; // of distillation, see distill_loss.h

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "prune/shrink.h"
 
+#include "model/json.h"
+
 #include <cjson/cJSON.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,10 +41,11 @@ static struct left left_of(const struct wavlm_config *w, const struct gates *g, 
     return left;
 }
 
+/* In its place, so that the keys stand in upstream's order. */
 static void replace(cJSON *object, const char *key, cJSON *value)
 {
-    cJSON_DeleteItemFromObjectCaseSensitive(object, key);
-    cJSON_AddItemToObject(object, key, value);
+    if (!cJSON_ReplaceItemInObjectCaseSensitive(object, key, value))
+        cJSON_AddItemToObject(object, key, value);
 }
 
 static int cut_convs(cJSON *wavlm, const struct wavlm_config *w, const struct gates *g,
@@ -59,7 +62,7 @@ static int cut_convs(cJSON *wavlm, const struct wavlm_config *w, const struct ga
             return fail(err, "convolution %d would lose its last channel: prune less, or leave "
                              "conv out of --units", i);
         }
-        cJSON_AddItemToArray(convs, cJSON_CreateIntArray(conv, 3));
+        json_add(convs, cJSON_CreateIntArray(conv, 3));
     }
     replace(wavlm, "extractor_conv_layer_config", convs);
     return 0;
@@ -76,12 +79,12 @@ static void cut_layers(cJSON *wavlm, const struct wavlm_config *w, const struct 
         cJSON *heads = cJSON_CreateArray();
         for (int h = 0; h < w->layer[i].n_heads; h++) {
             if (is_open(heads_gate, h))
-                cJSON_AddItemToArray(heads, cJSON_CreateNumber(w->layer[i].heads[h]));
+                json_add(heads, cJSON_CreateNumber(w->layer[i].heads[h]));
         }
-        cJSON_AddItemToArray(attention, cJSON_CreateBool(left.attention));
-        cJSON_AddItemToArray(feed_forward, cJSON_CreateBool(left.feed_forward));
-        cJSON_AddItemToArray(remaining, heads);
-        cJSON_AddItemToArray(ff, cJSON_CreateNumber(left.feed_forward ? left.ff : 0));
+        json_add(attention, cJSON_CreateBool(left.attention));
+        json_add(feed_forward, cJSON_CreateBool(left.feed_forward));
+        json_add(remaining, heads);
+        json_add(ff, cJSON_CreateNumber(left.feed_forward ? left.ff : 0));
     }
     replace(wavlm, "encoder_use_attention", attention);
     replace(wavlm, "encoder_use_feed_forward", feed_forward);
@@ -122,12 +125,13 @@ struct line {
     float *factor;
 };
 
-/* The gate of an axis, and how many columns one of its values stands for. */
-static const struct gate *axis_gate(const struct model_config *c, const struct gates *g,
-                                    enum axis a, int index, int *each)
+const struct gate *shrink_gate(const struct model_config *c, const struct gates *g,
+                               const struct param *p, int axis, int *each)
 {
+    int index = p->group_index;
+
     *each = 1;
-    switch (a) {
+    switch (p->axis[axis]) {
     case AXIS_CONV: return gates_find(g, GATE_CONV, index);
     case AXIS_CONV_IN: return index ? gates_find(g, GATE_CONV, index - 1) : NULL;
     case AXIS_FEATURES:
@@ -152,7 +156,7 @@ static int line_open(struct line *l, const struct model_config *c, const struct 
                      const struct param *p, int axis)
 {
     int n = (int)p->size[axis], each;
-    const struct gate *gate = axis_gate(c, g, p->axis[axis], p->group_index, &each);
+    const struct gate *gate = shrink_gate(c, g, p, axis, &each);
 
     *l = (struct line){.from = malloc((size_t)n * sizeof(int) + 1),
                        .factor = malloc((size_t)n * sizeof(float) + 1)};
@@ -250,4 +254,24 @@ int shrink(struct model *cut, char **cut_config, const struct model *m, const ch
         return -1;
     }
     return 0;
+}
+
+int shrink_write(const struct model *cut, const char *config, const char *path,
+                 const char *provenance, struct error *err)
+{
+    struct tensor *tensors = calloc((size_t)cut->n_params, sizeof(*tensors));
+    int status;
+
+    if (!tensors)
+        return fail(err, "out of memory");
+    for (int i = 0; i < cut->n_params; i++) {
+        const struct param *p = &cut->list[i];
+        tensors[i] = (struct tensor){.name = p->name, .dtype = DTYPE_F32, .n_axes = p->n_axes,
+                                     .data = param_values(&cut->params, p)};
+        for (int a = 0; a < p->n_axes; a++)
+            tensors[i].size[a] = p->size[a];
+    }
+    status = checkpoint_write(path, tensors, cut->n_params, config, provenance, err);
+    free(tensors);
+    return status;
 }

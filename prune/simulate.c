@@ -14,7 +14,7 @@
 const struct simulate_settings simulate_defaults = {
     .min_speakers = 1, .max_speakers = 4, .p_nobody = 0.03f,
     .turns = {.model = &turn_model_ami, .overlap = 1.15f, .length = 1.0f, .vary = 0.4f, .p_part = 0.2f},
-    .speeds = 1, .level_sd = 4.0f, .turn_sd = 2.0f, .aside_db = -3.0f,
+    .voices = 5, .level_sd = 4.0f, .turn_sd = 2.0f, .aside_db = -3.0f,
     .p_close = 0.25f, .p_measured = 0.15f, .p_far = 0.4f,
     .near_low = 0.2f, .near_high = 1.2f, .far_low = 1.0f, .far_high = 4.5f,
     .rt60_low = 0.1f, .rt60_high = 0.8f, .bridge = 0.5f,
@@ -142,16 +142,17 @@ int simulation_open(struct simulation *s, const struct speech_bank *speech,
 {
     *s = (struct simulation){
         .source = {.n_samples = llrint(clip_seconds * 16000.0),
-                   .n_known = VOICE_SPEEDS * speech->n_speakers, .get = get,
+                   .n_known = settings->voices * speech->n_speakers, .get = get,
                    .close = close_source},
         .speech = speech, .noise = noise, .rooms = rooms, .settings = *settings, .seed = seed,
     };
-    if (check(settings, speech, err) || convolver_open(&s->convolver, err)) {
+    if (check(settings, speech, err) ||
+        voice_filters_make(&s->filters, settings->voices, err) ||
+        convolver_open(&s->convolver, err)) {
         *s = (struct simulation){0};
         return -1;
     }
     pthread_mutex_init(&s->lock, NULL);
-    voice_filters_make(&s->filters);
     return 0;
 }
 
@@ -253,15 +254,18 @@ void simulated_release(struct simulated *m)
 /* RTTM's fields end at blanks, so a name has none. */
 void simulation_voice_name(char name[128], const struct simulation *s, int voice)
 {
-    static const char *const tags[VOICE_SPEEDS] = {"", "@0.9", "@1.1"};
+    int speaker = voice / s->filters.n, percent = s->filters.percent[voice % s->filters.n];
+    size_t length;
     const struct speech_bank *b = s->speech;
-    const char *path = b->speakers[voice / VOICE_SPEEDS].name, *base = strrchr(path, '/');
+    const char *path = b->speakers[speaker].name, *base = strrchr(path, '/');
 
     base = base ? base + 1 : path;
-    snprintf(name, 128, "%d-%.90s", voice / VOICE_SPEEDS, base);
+    snprintf(name, 128, "%d-%.90s", speaker, base);
     if (!scan_printable((struct field){name, strlen(name)}))
-        snprintf(name, 128, "%d", voice / VOICE_SPEEDS);
+        snprintf(name, 128, "%d", speaker);
     for (char *c = name; *c; c++)
         *c = *c == ' ' ? '_' : *c;
-    strncat(name, tags[voice % VOICE_SPEEDS], 8);
+    length = strlen(name);
+    if (percent != 100)
+        snprintf(name + length, 128 - length, "@%g", percent / 100.0);
 }

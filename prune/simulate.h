@@ -3,7 +3,7 @@
  *
  * Meeting number `index` of a seed is the same bits whenever it is asked for
  * (on processors of one kind: FFTW picks its code by them). In order: how many
- * speakers, who (a bank's speaker at one of three speeds), when each speaks
+ * speakers, who (a bank's speaker at one of some speeds), when each speaks
  * (prune/turn_taking.h), what they say (pieces of their recordings, in their
  * own order where it fits), through which room, at what level; then noise and
  * the line (prune/channel.h).
@@ -25,7 +25,7 @@ struct simulate_settings {
     int min_speakers, max_speakers;  // each number between is as likely
     float p_nobody;        // a clip in which nobody speaks at all
     struct turn_settings turns;
-    int speeds;            // 1: voices at 0.9 and 1.1 of the speed too
+    int voices;            // of each speaker, by other speeds: 1 (as recorded), 3, 5 or 7
     float level_sd;        // dB, between speakers of a meeting
     float turn_sd;         // dB, between turns of a speaker
     float aside_db;        // dB, asides to other turns
@@ -42,7 +42,7 @@ struct simulate_settings {
 extern const struct simulate_settings simulate_defaults;
 
 struct simulation {
-    struct clip_source source; // for the trainer: n_known = VOICE_SPEEDS * the bank's speakers
+    struct clip_source source; // for the trainer: n_known = voices * the bank's speakers
     const struct speech_bank *speech;
     const struct sound_bank *noise, *rooms; // may be NULL
     struct simulate_settings settings;
@@ -83,7 +83,7 @@ int simulation_meeting(struct simulated *out, struct simulation *s, uint64_t ind
 void simulated_release(struct simulated *m);
 
 /* The name of a voice in RTTM: the speaker's number, its folder's name, and @0.9
- * or @1.1. No two voices share one. */
+ * or the like for another speed. No two voices share one. */
 void simulation_voice_name(char name[128], const struct simulation *s, int voice);
 
 #endif

@@ -6,35 +6,57 @@
 #include <math.h>
 #include <string.h>
 
-/* Samples of the piece to ten of the meeting. */
-static const int per_ten[VOICE_SPEEDS] = {10, 9, 11};
-
 enum { FADE = 80 };
 
-void voice_filters_make(struct voice_filters *f)
+/* Percent of the speed, evenly spaced on a logarithmic scale but for rounding. */
+static const struct {
+    int n, percent[VOICE_MOST];
+} sets[] = {
+    {1, {100}},
+    {3, {100, 90, 110}},
+    {5, {100, 90, 110, 80, 122}},
+    {7, {100, 93, 107, 87, 115, 80, 125}},
+};
+
+/* Rows of a Hann-windowed sinc, cut at 0.95 of half the slower rate: what is
+ * played faster would fold over. */
+static void make_taps(float taps[VOICE_PHASES][VOICE_TAPS], int percent)
 {
     const double pi = 3.141592653589793;
+    double cut = percent <= 100 ? 0.95 : 95.0 / percent;
 
-    for (int k = 0; k < 2; k++) {
-        double cut = k == 0 ? 0.95 : 0.95 / 1.1; // of half the rate; faster folds over
-        for (int p = 0; p < VOICE_PHASES; p++) {
-            double sum = 0.0;
-            for (int i = 0; i < VOICE_TAPS; i++) {
-                double x = i - (VOICE_TAPS / 2 - 1) - p / 10.0;
-                double sinc = fabs(x) < 1e-9 ? cut : sin(pi * cut * x) / (pi * x);
-                double tap = sinc * (0.5 + 0.5 * cos(2.0 * pi * x / (VOICE_TAPS + 1)));
-                f->taps[k][p][i] = (float)tap;
-                sum += tap;
-            }
-            for (int i = 0; i < VOICE_TAPS; i++)
-                f->taps[k][p][i] = (float)(f->taps[k][p][i] / sum);
+    for (int p = 0; p < VOICE_PHASES; p++) {
+        double sum = 0.0;
+        for (int i = 0; i < VOICE_TAPS; i++) {
+            double x = i - (VOICE_TAPS / 2 - 1) - (double)p / VOICE_PHASES;
+            double sinc = fabs(x) < 1e-9 ? cut : sin(pi * cut * x) / (pi * x);
+            double tap = sinc * (0.5 + 0.5 * cos(2.0 * pi * x / (VOICE_TAPS + 1)));
+            taps[p][i] = (float)tap;
+            sum += tap;
         }
+        for (int i = 0; i < VOICE_TAPS; i++)
+            taps[p][i] = (float)(taps[p][i] / sum);
     }
 }
 
-int voice_length(int n_steps, int speed)
+int voice_filters_make(struct voice_filters *f, int n, struct error *err)
 {
-    return (int)((int64_t)n_steps * ACTIVITY_STEP * 10 / per_ten[speed]);
+    for (size_t k = 0; k < sizeof(sets) / sizeof(*sets); k++) {
+        if (sets[k].n != n)
+            continue;
+        f->n = n;
+        for (int i = 0; i < n; i++) {
+            f->percent[i] = sets[k].percent[i];
+            make_taps(f->taps[i], f->percent[i]);
+        }
+        return 0;
+    }
+    return fail(err, "%d voices of a speaker: expected 1, 3, 5 or 7", n);
+}
+
+int voice_length(const struct voice_filters *f, int n_steps, int speed)
+{
+    return (int)((int64_t)n_steps * ACTIVITY_STEP * 100 / f->percent[speed]);
 }
 
 static float fade(const struct stretch *s, int at)
@@ -44,12 +66,12 @@ static float fade(const struct stretch *s, int at)
     return edge < FADE ? (float)edge / FADE : 1.0f;
 }
 
-/* Sample `at` of the stretch, from ten times that many ninths or elevenths. */
+/* Sample `at` of the stretch, at its speed. */
 static float between(const struct stretch *s, int at, const struct voice_filters *f)
 {
-    int64_t tenths = (int64_t)at * per_ten[s->speed];
-    const float *taps = f->taps[s->speed - 1][tenths % 10];
-    int64_t first = s->from * ACTIVITY_STEP + tenths / 10 - (VOICE_TAPS / 2 - 1);
+    int64_t hundredths = (int64_t)at * f->percent[s->speed];
+    const float *taps = f->taps[s->speed][hundredths % 100];
+    int64_t first = s->from * ACTIVITY_STEP + hundredths / 100 - (VOICE_TAPS / 2 - 1);
     int64_t n = (int64_t)s->piece->n_steps * ACTIVITY_STEP;
     float sum[4] = {0.0f};
 
@@ -87,7 +109,8 @@ void voice_resample(float *dst, int64_t n, const float *src, int64_t n_src, int 
                     const struct voice_filters *f)
 {
     for (int64_t t = 0; t < n; t++) {
-        int64_t tenths = t * per_ten[speed], at = tenths / 10 - (VOICE_TAPS / 2 - 1);
+        int64_t hundredths = t * f->percent[speed];
+        int64_t at = hundredths / 100 - (VOICE_TAPS / 2 - 1);
         float sum = 0.0f;
         if (speed == 0) {
             dst[t] = t < n_src ? src[t] : 0.0f;
@@ -95,18 +118,18 @@ void voice_resample(float *dst, int64_t n, const float *src, int64_t n_src, int 
         }
         for (int i = 0; i < VOICE_TAPS; i++) {
             if (at + i >= 0 && at + i < n_src)
-                sum += f->taps[speed - 1][tenths % 10][i] * src[at + i];
+                sum += f->taps[speed][hundredths % 100][i] * src[at + i];
         }
         dst[t] = sum;
     }
 }
 
-int voice_speaks(const struct stretch *s, int64_t at)
+int voice_speaks(const struct voice_filters *f, const struct stretch *s, int64_t at)
 {
     int64_t step;
 
     if (at < s->start || at >= s->start + s->n)
         return 0;
-    step = s->from + (at - s->start) * per_ten[s->speed] / 10 / ACTIVITY_STEP;
+    step = s->from + (at - s->start) * f->percent[s->speed] / 100 / ACTIVITY_STEP;
     return step < s->to && s->piece->activity[step] != 0;
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /* voice.h - speech of a bank's speakers, put in place in a meeting, sample by sample.
  *
- * A speaker played at 0.9 or 1.1 of the speed, pitch and all, counts as
- * another: voice v is speaker v / 3 at speed 1.0, 0.9, 1.1 for v % 3 = 0, 1, 2.
+ * A speaker played faster or slower, pitch and all, counts as another: of n
+ * voices of each speaker, voice v is speaker v / n at speed number v % n. Number
+ * 0 is the speech as it was recorded.
  * Thread: any. */
 #ifndef VOICE_H
 #define VOICE_H
@@ -11,14 +12,17 @@
 
 #include <stdint.h>
 
-enum { VOICE_SPEEDS = 3, VOICE_PHASES = 10, VOICE_TAPS = 32 };
+enum { VOICE_MOST = 7, VOICE_PHASES = 100, VOICE_TAPS = 32 };
 
-/* Interpolation at a tenth of a sample, for 0.9 and for 1.1. */
+/* So many voices of a speaker, and interpolation at a hundredth of a sample for each. */
 struct voice_filters {
-    float taps[2][VOICE_PHASES][VOICE_TAPS];
+    int n;                   // 1, 3, 5 or 7
+    int percent[VOICE_MOST]; // of the speed; the first is 100
+    float taps[VOICE_MOST][VOICE_PHASES][VOICE_TAPS];
 };
 
-void voice_filters_make(struct voice_filters *f);
+/* -1 with err: there is no set of n voices. */
+int voice_filters_make(struct voice_filters *f, int n, struct error *err);
 
 /* A stretch of a piece in a meeting. */
 struct stretch {
@@ -27,12 +31,12 @@ struct stretch {
     const struct piece *piece;
     int from, to;    // steps of the piece
     float gain;
-    int speed;       // 0, 1, 2: as a voice's
+    int speed;       // number of the speed
     int speaker;     // of the meeting
 };
 
 /* Samples that so many steps of a piece take at a speed. */
-int voice_length(int n_steps, int speed);
+int voice_length(const struct voice_filters *f, int n_steps, int speed);
 
 /* Adds what falls into [from, from + n) to dst [n]. The ends are faded over 5 ms. */
 void voice_add(float *dst, int64_t from, int n, const struct stretch *s,
@@ -43,6 +47,6 @@ void voice_resample(float *dst, int64_t n, const float *src, int64_t n_src, int 
                     const struct voice_filters *f);
 
 /* 1 if there is speech at that sample of the meeting. */
-int voice_speaks(const struct stretch *s, int64_t at);
+int voice_speaks(const struct voice_filters *f, const struct stretch *s, int64_t at);
 
 #endif

@@ -18,6 +18,8 @@ struct gradients {
     struct encoder_weights encoder;
     struct readout_weights readout;
     struct masks masks; // by the gates, where there are any
+    float *heads;       // [n_heads] by what only training has (heads.h)
+    size_t n_heads;
     float extractor_scale; // GradMultiply between extractor and projection: upstream 0.1
     int train_extractor;   // 0: the walk ends in front of the extractor
     int train_encoder;     // 0: in front of the encoder: readout alone learns
@@ -44,11 +46,13 @@ struct gradients {
 struct loss_slopes {
     const float *scores; // [T,CLASSES] by the log-probabilities, or NULL
     const float *sum;    // [T,C] by the weighted sum of representations, or NULL
+    const float *projection; // [T,C] by the feature projection, or NULL
     const float *const *rep; // by rep 0 .. n, [T,C] each or NULL; NULL: none
 };
 
 /* gates: has slopes by masks. */
-int gradients_open(struct gradients *g, const struct model *m, int gates, struct error *err);
+int gradients_open(struct gradients *g, const struct model *m, int gates, size_t n_heads,
+                   struct error *err);
 void gradients_close(struct gradients *g);
 
 /* All slopes to zero. */

@@ -4,18 +4,20 @@
 #include <assert.h>
 #include <string.h>
 
-void chunk_place(struct chunk *c, int block_frames, int right_frames, size_t max_put,
-                 struct arena *arena)
+void chunk_place(struct chunk *c, int block_frames, int right_frames, size_t max_past,
+                 size_t max_put, struct arena *arena)
 {
     c->block_frames = block_frames;
     c->right_frames = right_frames;
-    c->room = (size_t)block_max_samples(block_frames, right_frames) + max_put;
-    c->samples = arena_floats(arena, c->room);
+    c->max_past = max_past;
+    c->room = max_past + (size_t)block_max_samples(block_frames, right_frames) + max_put;
+    c->store = arena_floats(arena, c->room);
 }
 
 void chunk_reset(struct chunk *c)
 {
-    c->fill = 0;
+    c->past = c->fill = 0;
+    c->samples = c->store;
     c->at = (struct position){0};
 }
 
@@ -27,7 +29,7 @@ float *chunk_tail(struct chunk *c)
 void chunk_put(struct chunk *c, size_t n)
 {
     c->fill += n;
-    assert(c->fill <= c->room);
+    assert(c->past + c->fill <= c->room);
 }
 
 int chunk_next(struct chunk *c, struct block *b, int ended)
@@ -37,7 +39,11 @@ int chunk_next(struct chunk *c, struct block *b, int ended)
 
 void chunk_done(struct chunk *c, const struct block *b)
 {
+    size_t past = c->past + (size_t)b->own_samples;
+
     position_advance(&c->at, b);
     c->fill -= (size_t)b->own_samples;
-    memmove(c->samples, c->samples + b->own_samples, c->fill * sizeof(float));
+    c->past = past < c->max_past ? past : c->max_past;
+    memmove(c->store, c->store + (past - c->past), (c->past + c->fill) * sizeof(float));
+    c->samples = c->store + c->past;
 }

@@ -2,10 +2,9 @@
 #include "stream/engine.h"
 
 #include "model/clock.h"
-#include "stream/chunk.h"
 #include "stream/frame.h"
-#include "model/powerset.h"
 #include "stream/resample.h"
+#include "stream/stepper.h"
 #include "stream/track.h"
 
 #include <math.h>
@@ -19,14 +18,10 @@ enum { READ_TICKS = 4096 };
 struct engine {
     struct engine_settings settings;
     struct resampler resampler;
-    struct chunk chunk;
-    struct model_state state;
-    struct model_acts acts;
-    struct powerset powerset;
+    struct stepper stepper;
     struct tracker tracker;
     struct track_output output;
     float *ticks;   // [READ_TICKS,channels]
-    float *prob;    // [block rows,n_speakers]
     float *vectors; // [block rows,EMBEDDING]
     struct arena arena;
     float load;   // smoothed
@@ -39,15 +34,10 @@ struct engine {
 
 static void place(struct engine *e)
 {
-    const struct reach *reach = &e->settings.model->reach;
     size_t channels = (size_t)source_channels(e->settings.source);
-    size_t most = resampler_room(&e->resampler, READ_TICKS);
 
-    chunk_place(&e->chunk, reach->block_frames, reach->right_frames, most, &e->arena);
     e->ticks = arena_floats(&e->arena, READ_TICKS * channels);
-    e->prob = arena_floats(&e->arena, (size_t)(reach->block_frames + reach->right_frames) *
-                                          (size_t)e->powerset.n_speakers);
-    e->vectors = arena_floats(&e->arena, (size_t)reach->block_frames *
+    e->vectors = arena_floats(&e->arena, (size_t)e->settings.model->reach.block_frames *
                                              (size_t)e->settings.model->config.readout.embedding);
 }
 
@@ -68,7 +58,7 @@ static int open_tracker(struct engine *e, struct error *err)
     t.n_local = m->config.readout.n_speakers;
     t.embedding = t.local ? 0 : m->config.readout.embedding;
     t.block_frames = m->reach.block_frames;
-    t.context_frames = m->reach.left_frames;
+    t.context_frames = stepper_memory_frames(&e->stepper);
     e->output = (struct track_output){push_report, e};
     if (tracker_open(&e->tracker, &t, err))
         return -1;
@@ -83,17 +73,15 @@ static int engine_fill(struct engine *e, struct error *err)
     if (!readout->present)
         return fail(err, "%s: a bare WavLM without a readout cannot tell speakers; it works with "
                          "`antiphon features`", s->model_name);
-    powerset_init(&e->powerset, readout->n_speakers, readout->at_once);
-    if (open_tracker(e, err) ||
-        resampler_open(&e->resampler, source_rate_hz(s->source), source_channels(s->source),
+    if (resampler_open(&e->resampler, source_rate_hz(s->source), source_channels(s->source),
                        s->channel, err) ||
-        model_state_open(&e->state, s->model, err) || model_acts_open(&e->acts, s->model, err))
+        stepper_open(&e->stepper, s->model, resampler_room(&e->resampler, READ_TICKS), err) ||
+        open_tracker(e, err))
         return -1;
     place(e);
     if (arena_commit(&e->arena, err))
         return -1;
     place(e);
-    chunk_reset(&e->chunk);
     return 0;
 }
 
@@ -155,6 +143,8 @@ static void tell_start(struct engine *e)
 
     r.start.rate_hz = FRAME_HZ;
     r.start.block_ms = s->model->reach.block_frames * 20;
+    if (s->model->reach.window_frames) // one more does not fit: 8 s are 399 frames
+        r.start.window_ms = (s->model->reach.window_frames + 1) * 20;
     r.start.wall = sample_wall(e, 0);
     snprintf(r.start.model, sizeof(r.start.model), "%s", s->model_name);
     snprintf(r.start.source, sizeof(r.start.source), "%s", source_name(s->source));
@@ -166,16 +156,16 @@ static void tell_start(struct engine *e)
 
 static void obey(struct engine *e)
 {
-    struct report hello = {.type = REPORT_HELLO,
-                           .time = frame_begin_seconds(e->chunk.at.frames)};
+    int64_t now = e->stepper.chunk.at.frames;
+    struct report hello = {.type = REPORT_HELLO, .time = frame_begin_seconds(now)};
     struct control_command c;
 
     while (control_next(e->settings.control, &c)) {
         switch (c.type) {
         case CONTROL_NAME:
-            tracker_rename(&e->tracker, c.id, c.name, e->chunk.at.frames, &e->output);
+            tracker_rename(&e->tracker, c.id, c.name, now, &e->output);
             break;
-        case CONTROL_RESET: tracker_reset(&e->tracker, e->chunk.at.frames, &e->output); break;
+        case CONTROL_RESET: tracker_reset(&e->tracker, now, &e->output); break;
         case CONTROL_PING: push_report(e, &hello); break;
         case CONTROL_THRESHOLD: decoder_set_onset(&e->tracker.decoder, c.value); break;
         }
@@ -193,14 +183,15 @@ static void fill_times(struct engine *e, struct report_block *r, const struct bl
     weight = e->n_blocks ? (weight < 1.0f ? weight : 1.0f) : 1.0f;
     e->load += weight * (share - e->load);
     r->load = e->load;
-    late = clock_wall() - sample_wall(e, e->chunk.at.samples + b->own_samples);
+    late = clock_wall() - sample_wall(e, e->stepper.chunk.at.samples + b->own_samples);
     r->latency_ms = late > seconds ? (float)(late * 1e3) : (float)(seconds * 1e3);
     r->dropped_samples = counts.lost_ticks * FRAME_HZ / source_rate_hz(e->settings.source);
     r->overruns = counts.overruns;
 }
 
-static void run_block(struct engine *e, const struct block *b)
+static void run_step(struct engine *e, struct step *step)
 {
+    const struct block *b = &step->block;
     struct report r = {.type = REPORT_BLOCK};
     double begin = clock_monotonic();
 
@@ -208,14 +199,13 @@ static void run_block(struct engine *e, const struct block *b)
     r.block.number = e->n_blocks;
     r.block.start = frame_begin_seconds(b->frame);
     r.block.end = frame_begin_seconds(b->frame + b->own);
-    r.block.wall = sample_wall(e, e->chunk.at.samples);
-    r.block.level_dbfs = level_dbfs(e->chunk.samples, b->own_samples);
+    r.block.wall = sample_wall(e, e->stepper.chunk.at.samples);
+    r.block.level_dbfs = level_dbfs(step->samples, b->own_samples);
     r.time = r.block.end;
-    model_forward(&e->acts, &e->state, e->settings.model, e->chunk.samples, b, 1);
-    powerset_activity(e->prob, e->acts.readout.scores, &e->powerset, b->own);
+    stepper_run(&e->stepper, step);
     if (e->tracker.settings.embedding)
-        model_vectors(e->vectors, e->settings.model, e->acts.readout.sum, b->own);
-    tracker_block(&e->tracker, &r.block, e->prob, e->vectors, b->frame, b->own, &e->output);
+        model_vectors(e->vectors, e->settings.model, step->sum, b->own);
+    tracker_block(&e->tracker, &r.block, step->prob, e->vectors, b->frame, b->own, &e->output);
 
     double seconds = clock_monotonic() - begin;
     e->compute_seconds += seconds;
@@ -224,13 +214,13 @@ static void run_block(struct engine *e, const struct block *b)
     e->n_blocks++;
 }
 
-static void run_blocks(struct engine *e, int ended)
+static void run_steps(struct engine *e, int ended)
 {
-    struct block b;
+    struct step step;
 
-    while (chunk_next(&e->chunk, &b, ended)) {
-        run_block(e, &b);
-        chunk_done(&e->chunk, &b);
+    while (stepper_next(&e->stepper, &step, ended)) {
+        run_step(e, &step);
+        stepper_done(&e->stepper, &step);
     }
 }
 
@@ -248,6 +238,7 @@ static void ask_for_realtime(struct engine *e)
 static void *run(void *user)
 {
     struct engine *e = user;
+    struct chunk *chunk = &e->stepper.chunk;
     struct report end = {.type = REPORT_END};
     size_t n;
 
@@ -255,15 +246,14 @@ static void *run(void *user)
     tell_start(e);
     while (source_wait(e->settings.source, 100)) {
         while ((n = source_read(e->settings.source, e->ticks, READ_TICKS)) > 0) {
-            chunk_put(&e->chunk,
-                      resampler_process(&e->resampler, chunk_tail(&e->chunk), e->ticks, n));
-            run_blocks(e, 0);
+            chunk_put(chunk, resampler_process(&e->resampler, chunk_tail(chunk), e->ticks, n));
+            run_steps(e, 0);
         }
     }
-    chunk_put(&e->chunk, resampler_finish(&e->resampler, chunk_tail(&e->chunk)));
-    run_blocks(e, 1);
-    tracker_finish(&e->tracker, e->chunk.at.frames, &e->output);
-    end.time = frame_begin_seconds(e->chunk.at.frames);
+    chunk_put(chunk, resampler_finish(&e->resampler, chunk_tail(chunk)));
+    run_steps(e, 1);
+    tracker_finish(&e->tracker, chunk->at.frames, &e->output);
+    end.time = frame_begin_seconds(chunk->at.frames);
     push_report(e, &end);
     atomic_store_explicit(&e->ended, 1, memory_order_release);
     return NULL;
@@ -302,8 +292,7 @@ void engine_close(struct engine **e)
         return;
     engine_stop(*e);
     tracker_close(&(*e)->tracker);
-    model_acts_close(&(*e)->acts);
-    model_state_close(&(*e)->state);
+    stepper_close(&(*e)->stepper);
     resampler_close(&(*e)->resampler);
     arena_release(&(*e)->arena);
     free(*e);
@@ -318,7 +307,7 @@ int engine_speakers(const struct engine *e, struct speakers *known, struct error
 struct engine_summary engine_summary(const struct engine *e)
 {
     return (struct engine_summary){
-        .audio_seconds = (double)e->chunk.at.samples / FRAME_HZ,
+        .audio_seconds = (double)e->stepper.chunk.at.samples / FRAME_HZ,
         .compute_seconds = e->compute_seconds,
         .n_blocks = e->n_blocks,
         .realtime_refused = e->realtime_refused,

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* engine.h - the worker: source -> resample -> chunk -> model -> decode -> track
- * -> sinks. The one file that knows the order.
+/* engine.h - the worker: source -> resample -> step -> decode -> track -> sinks. The one file that knows the order.
  *
  * One thread does all of it, block after block, and allocates nothing once it
  * runs. */

@@ -24,6 +24,16 @@ static void print_block(struct lines *l, const struct report *r)
     l->dropped = r->block.dropped_samples;
 }
 
+static void print_start(struct lines *l, const struct report_start *start)
+{
+    fprintf(l->out, "listening to %s with the model %s, ", start->source, start->model);
+    if (start->window_ms)
+        fprintf(l->out, "the last %g s anew every %d ms\n", start->window_ms / 1000.0,
+                start->block_ms);
+    else
+        fprintf(l->out, "in blocks of %d ms\n", start->block_ms);
+}
+
 int lines_take(struct lines *l, const struct report *r)
 {
     char time[32];
@@ -33,9 +43,7 @@ int lines_take(struct lines *l, const struct report *r)
                : r->type == REPORT_SPEAKER_ON ? r->speaker.start
                                               : r->time);
     switch (r->type) {
-    case REPORT_START:
-        fprintf(l->out, "listening to %s with the model %s\n", r->start.source, r->start.model);
-        break;
+    case REPORT_START: print_start(l, &r->start); break;
     case REPORT_SPEAKER_ON: fprintf(l->out, "%9s  %s begins\n", time, r->speaker.name); break;
     case REPORT_SPEAKER_OFF:
         fprintf(l->out, "%9s  %s ends after %.1f s\n", time, r->speaker.name,

@@ -28,7 +28,8 @@ enum report_type {
 
 struct report_start {
     int rate_hz;  // always 16000
-    int block_ms;
+    int block_ms;   // of a block, or of a step in window mode
+    int window_ms;  // of the window that is encoded anew at each step; 0: block by block
     char model[REPORT_TEXT_BYTES];  // path, or "built-in"
     char source[REPORT_TEXT_BYTES]; // device name, file, "stdin"
     char recording[REPORT_NAME_BYTES]; // RTTM's file field: no blanks

@@ -69,7 +69,8 @@ struct sinks {
 /* rttm: one SPEAKER line a turn, when it has ended.
  *
  * jsonl, one object a line (times in stream seconds, speakers from 1):
- *   start          version model source recording sample_rate block_ms time (UTC)
+ *   start          version model source recording sample_rate block_ms time (UTC),
+ *                  live (block-causal or window), window_ms (if window)
  *   activity       block start end level (dBFS) overlap, probabilities (of all
  *                  speakers, in order), speaking (numbers of those who speak)
  *   speaker_new    speaker name start

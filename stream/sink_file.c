@@ -155,6 +155,9 @@ static void add_start(cJSON *json, const struct report_start *start)
     add_text(json, "recording", start->recording);
     cJSON_AddNumberToObject(json, "sample_rate", start->rate_hz);
     cJSON_AddNumberToObject(json, "block_ms", start->block_ms);
+    cJSON_AddStringToObject(json, "live", start->window_ms ? "window" : "block-causal");
+    if (start->window_ms)
+        cJSON_AddNumberToObject(json, "window_ms", start->window_ms);
     add_wall(json, start->wall);
 }
 

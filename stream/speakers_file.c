@@ -50,8 +50,8 @@ struct known_speaker *speakers_get(struct speakers *s, const char *name, struct 
         if (!strcmp(s->list[i].name, name))
             return &s->list[i];
     }
-    if (s->n == SPEAKERS_MAX) {
-        fail(err, "more than %d speakers", SPEAKERS_MAX);
+    if (s->n == SPEAKERS_KNOWN_MAX) {
+        fail(err, "more than %d speakers", SPEAKERS_KNOWN_MAX);
         return NULL;
     }
     list = realloc(s->list, (size_t)(s->n + 1) * sizeof(*list));

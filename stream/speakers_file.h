@@ -14,7 +14,7 @@
 
 #include <stdint.h>
 
-enum { SPEAKERS_MAX = 128, SPEAKER_MAX_PROTOTYPES = 6 };
+enum { SPEAKERS_KNOWN_MAX = 128, SPEAKER_MAX_PROTOTYPES = 6 };
 
 struct known_speaker {
     char name[REPORT_NAME_BYTES];

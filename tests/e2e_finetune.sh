@@ -39,7 +39,7 @@ finetune_by() {
     shift
     $by "$antiphon" finetune --speech "$dir/speech" --config "$dir/tiny.json" --chunk 2 --batch 4 \
         --threads 2 --dev-speech "$dir/speech" --dev-clips 4 --validate-every 6 --save-every 4 \
-        --average 2 --affinity 0.5 --ema 0.9 --lr 1e-3 "$@"
+        --average 2 --affinity 0.5 --vector 0.2 --ema 0.9 --lr 1e-3 "$@"
 }
 
 # Killed at any moment and begun again: the same file.
@@ -89,15 +89,21 @@ grep -q '<svg' "$dir/run.svg" || complain "the plot of a log is no SVG"
 # Ranks: the same losses as one process with as large a batch.
 if command -v mpirun >/dev/null 2>&1; then
     losses() {
-        sed -n 's/.*"type":"step".*"loss":\([0-9.]*\).*/\1/p' "$1.run/log.jsonl"
+        sed -n 's/.*"type":"step".*"'"${2:-loss}"'":\([0-9.]*\).*/\1/p' "$1.run/log.jsonl"
     }
     launch="mpirun --allow-run-as-root --oversubscribe -q"
     common="--speech $dir/speech --config $dir/tiny.json --chunk 2 --threads 1 --dropout 0 --steps 4
-        --save-every 2 --affinity 0.5 --clip 1 --lr 1e-3"
+        --save-every 2 --affinity 0.5 --vector 0.2 --clip 1 --lr 1e-3"
     "$antiphon" finetune $common --batch 8 -o "$dir/one" 2>"$dir/err" || complain "one: $(cat "$dir/err")"
     for ranks in 2 4; do
         $launch -n $ranks "$antiphon" finetune $common --batch $((8 / ranks)) -o "$dir/ranks$ranks" \
             2>"$dir/err" || complain "$ranks ranks: $(cat "$dir/err")"
+        losses "$dir/one" vector >"$dir/a"
+        losses "$dir/ranks$ranks" vector >"$dir/b"
+        paste "$dir/a" "$dir/b" | awk '
+            { d = $1 - $2; if (d < 0) d = -d; if (d > 2e-4 * $1) bad = 1; sum += $1 }
+            END { if (NR != 4 || bad || sum < 1) exit 1 }' ||
+            complain "$ranks ranks: losses of vectors are $(paste "$dir/a" "$dir/b")"
         losses "$dir/one" >"$dir/a"
         losses "$dir/ranks$ranks" >"$dir/b"
         paste "$dir/a" "$dir/b" | awk -v n="$ranks" '
@@ -121,6 +127,19 @@ if command -v mpirun >/dev/null 2>&1; then
         complain "a rank without audio does not fail the run"
     fi
     grep -q 'rank 1: .*no audio' "$dir/err" || complain "a failing rank says: $(cat "$dir/err")"
+    # So does one in the midst of the run: its audio ends before its header says.
+    cp -r "$dir/data" "$dir/cut"
+    for file in "$dir"/cut/audio/*; do
+        head -c "$(($(wc -c <"$file") / 2))" "$file" >"$dir/half" && mv "$dir/half" "$file"
+    done
+    sed "s|$dir/data|$dir/cut|" "$dir/data/wav.scp" >"$dir/cut/wav.scp"
+    if timeout 120 $launch -n 2 sh -c '[ "$OMPI_COMM_WORLD_RANK" = 1 ] && data=cut || data=data
+        exec "$2" finetune --data "$1/$data" --config "$1/tiny.json" --chunk 2 --batch 4 --threads 1 \
+            --steps 100000 -o "$1/failing"' sh "$dir" "$(realpath "$antiphon")" >/dev/null 2>"$dir/err"; then
+        complain "a rank with broken audio does not fail the run"
+    fi
+    grep -q 'rank 1: step [0-9]*: .*cut/audio' "$dir/err" ||
+        complain "a rank that fails in the midst says: $(cat "$dir/err")"
 fi
 
 # Refused at the start.
@@ -133,6 +152,18 @@ refused 1 "wav.scp" "$antiphon" finetune --data "$empty" $ok
 refused 1 "--model, --arch and --config" "$antiphon" finetune --speech "$dir/speech" -o "$dir/no"
 refused 1 "multiple of 20 ms" "$antiphon" finetune --speech "$dir/speech" $ok --block-ms 150
 refused 1 "constant, cosine or plateau" "$antiphon" finetune --speech "$dir/speech" $ok --schedule x
+sed 's/,"embedding_dim":8//' "$dir/tiny.json" >"$dir/mute.json"
+refused 1 "no embedding readout" "$antiphon" finetune --speech "$dir/speech" --config "$dir/mute.json" \
+    --vector 1 --chunk 2 -o "$dir/no"
+for bad_option in "--max-speakers -3" "--layer-drop 2" "--dropout nan" "--vector -1" "--clip -3" \
+    "--threads 999" "--voices 8"; do
+    refused 1 "${bad_option%% *} ${bad_option##* }: expected" "$antiphon" finetune \
+        --speech "$dir/speech" --config "$dir/tiny.json" --chunk 2 -o "$dir/no" $bad_option
+done
+refused 1 "no tensor of the model has a name like encodr" "$antiphon" finetune \
+    --speech "$dir/speech" --config "$dir/tiny.json" --chunk 2 --freeze 'encodr.*' -o "$dir/no"
+refused 1 "nothing is left to learn" "$antiphon" finetune --speech "$dir/speech" \
+    --config "$dir/tiny.json" --chunk 2 --freeze '*' -o "$dir/no"
 refused 2 "-o FILE" "$antiphon" finetune --speech "$dir/speech" --config "$dir/tiny.json"
 cp -r "$dir/data" "$dir/unknown"
 echo 'SPEAKER nowhere 1 0 1 <NA> <NA> x <NA> <NA>' >>"$dir/unknown/rttm"

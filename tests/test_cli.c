@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
-/* test_cli.c - what the commands share: the nearest name, the line of progress. */
+/* test_cli.c - what the commands share: the nearest name, the line of progress, how a
+ * model is to run live. */
 #include "check.h"
 
 #include <fcntl.h>
+#include <math.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cli/load.h"
 #include "cli/nearest.h"
 #include "cli/progress.h"
 
@@ -114,6 +117,56 @@ static void test_only_on_a_terminal(void **state)
     close(ends[1]);
 }
 
+/* What is said goes before what the model was made for. */
+static void test_live_options(void **state)
+{
+    (void)state;
+    const struct live_options none = LIVE_OPTIONS_NONE;
+    struct live_options o;
+    struct model_config config = {.live = LIVE_WINDOW, .readout = {.present = 1}};
+    struct reach reach;
+    struct error err;
+
+    config.readout.chunk_seconds = 8.0;
+    assert_int_equal(live_options_check(&none, &err), 0);
+    assert_int_equal(live_reach(&reach, &none, &config, &err), 0);
+    assert_int_equal(reach.window_frames, 399);
+    assert_int_equal(reach.block_frames, 25);
+    assert_int_equal(reach.left_frames, 0);
+    assert_true(reach.horizon_seconds == 0.0);
+    config.readout.chunk_seconds = 1e300; // of a hostile file
+    assert_int_equal(live_reach(&reach, &none, &config, &err), 0);
+    assert_int_equal(reach.window_frames, 399);
+    o = none;
+    o.left_ms = 4000;
+    assert_int_equal(live_reach(&reach, &o, &config, &err), 0);
+    assert_int_equal(reach.window_frames, 0);
+    assert_int_equal(reach.block_frames, 16);
+    assert_int_equal(reach.left_frames, 200);
+    config.live = LIVE_BLOCK_CAUSAL;
+    assert_int_equal(live_reach(&reach, &none, &config, &err), 0);
+    assert_int_equal(reach.window_frames, 0);
+    o = none;
+    o.window_seconds = 2.0;
+    assert_int_equal(live_reach(&reach, &o, &config, &err), 0);
+    assert_int_equal(reach.window_frames, 99);
+    o.step_ms = 1900;
+    o.right_ms = 100;
+    assert_int_equal(live_options_check(&o, &err), 0);
+    assert_int_equal(live_reach(&reach, &o, &config, &err), -1);
+    assert_non_null(strstr(err.text, "does not fit a window of 2 s"));
+    o = none;
+    o.step_ms = 500;
+    o.block_ms = 320;
+    assert_int_equal(live_options_check(&o, &err), -1);
+    o = none;
+    o.window_seconds = (double)NAN;
+    assert_int_equal(live_options_check(&o, &err), -1);
+    o = none;
+    o.left_ms = -20;
+    assert_int_equal(live_options_check(&o, &err), -1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -121,6 +174,7 @@ int main(void)
         cmocka_unit_test(test_nearest_of_several),
         cmocka_unit_test(test_lines),
         cmocka_unit_test(test_only_on_a_terminal),
+        cmocka_unit_test(test_live_options),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

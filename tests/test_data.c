@@ -193,12 +193,12 @@ static void test_most_talkative(void **state)
     synthetic_text(folder, "wav.scp", "x x.wav\n");
     synthetic_text(folder, "rttm", many);
     must_open(&d, folder, &x, 1);
-    assert_int_equal(d.source.n_known, VOICE_SPEEDS * 6);
+    assert_int_equal(d.source.n_known, 3 * 6);
     assert_int_equal(clip_init(&clip, d.source.n_samples, &err), 0);
     must_get(&clip, &d, 0);
     assert_int_equal(clip.n_speakers, 4);
     for (int k = 0; k < 4; k++)
-        assert_string_equal(d.lists.speakers[clip.speaker[k] / VOICE_SPEEDS], order[k]);
+        assert_string_equal(d.lists.speakers[clip.speaker[k] / 3], order[k]);
     assert_int_equal(clip.speaker[4], -1);
     assert_non_null(strstr(clip.origin, "x from 1.00 s on"));
     clip_release(&clip);
@@ -237,7 +237,7 @@ static void test_changes(void **state)
     struct data_folder d, twin;
     struct clip clip, again;
     struct error err;
-    int speeds[VOICE_SPEEDS] = {0};
+    int speeds[3] = {0};
     char folder[64];
 
     make_folder(folder, 40.0, 16000, 1, SF_FORMAT_WAV | SF_FORMAT_PCM_16, "x.wav");
@@ -259,7 +259,7 @@ static void test_changes(void **state)
         assert_memory_equal(clip.samples, again.samples, (size_t)clip.n_samples * sizeof(float));
         assert_string_equal(clip.origin, again.origin);
         assert_int_equal(clip.n_speakers, 1);
-        speeds[clip.speaker[0] % VOICE_SPEEDS]++;
+        speeds[clip.speaker[0] % 3]++;
         for (int f = 0; f < clip.n_frames; f++)
             assert_int_equal(clip.labels[f * CLIP_MAX_SPEAKERS], 1);
         for (int64_t at = 0; at < clip.n_samples; at += 800) {

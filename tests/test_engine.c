@@ -2,63 +2,17 @@
 /* test_engine.c - the worker from a file to the reports: the right ones, in
  * order, and without a single allocation on the worker's thread. */
 #include "check.h"
+#include "counting.h"
 
 #include "model/builtin.h"
 #include "model/op.h"
 #include "stream/engine.h"
+#include "stream/frame.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-
-/* Counting: this program's malloc and its kin stand in front of the C library's.
- * Sanitizers bring their own, which stay. */
-#if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-#define COUNTING 1
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#undef COUNTING
-#endif
-#endif
-#endif
-
-static _Thread_local volatile int is_watched; // compilers think that malloc cannot read it
-
-#ifdef COUNTING
-static atomic_int watched_allocations;
-
-#pragma GCC visibility push(default) // the shared libraries should find them
-void *__libc_malloc(size_t n);
-void *__libc_calloc(size_t n, size_t size);
-void *__libc_realloc(void *p, size_t n);
-void __libc_free(void *p);
-
-void *malloc(size_t n)
-{
-    atomic_fetch_add(&watched_allocations, is_watched);
-    return __libc_malloc(n);
-}
-
-void *calloc(size_t n, size_t size)
-{
-    atomic_fetch_add(&watched_allocations, is_watched);
-    return __libc_calloc(n, size);
-}
-
-void *realloc(void *p, size_t n)
-{
-    atomic_fetch_add(&watched_allocations, is_watched);
-    return __libc_realloc(p, n);
-}
-
-void free(void *p)
-{
-    atomic_fetch_add(&watched_allocations, is_watched && p != NULL);
-    __libc_free(p);
-}
-#pragma GCC visibility pop
-#endif
 
 /* The worker closes every block with push: the first call on a thread marks it. */
 static void watch_this_thread(void *user, const struct report *r)
@@ -76,13 +30,19 @@ struct run {
     struct engine *engine;
 };
 
-static void run_open(struct run *r, const char *input, int watch)
+/* window_frames: not 0 for window mode. */
+static void run_open(struct run *r, const char *input, int watch, int window_frames)
 {
     struct reach reach = reach_defaults();
     struct source_settings source = source_defaults();
     struct engine_settings settings = {0};
     struct error err;
 
+    if (window_frames) {
+        reach.window_frames = window_frames;
+        reach.block_frames = 50;
+        reach.left_frames = 0;
+    }
     source.input = input;
     source.fast = 1;
     if (checkpoint_open_memory(&r->checkpoint, builtin_model, builtin_model_bytes(), "built-in",
@@ -139,7 +99,7 @@ static void test_reports_are_in_order(void **state)
     int known = 0, open[8] = {0};
     double end = 0.0;
 
-    run_open(&r, check_path("audio/ami_EN2004a_first30s.flac"), 0);
+    run_open(&r, check_path("audio/ami_EN2004a_first30s.flac"), 0, 0);
     int n = collect(&r, reports);
     assert_true(n > 94);
     assert_int_equal(reports[0].type, REPORT_START);
@@ -179,20 +139,51 @@ static void test_the_worker_allocates_nothing(void **state)
     (void)state;
 #ifdef COUNTING
     static struct report reports[MAX_REPORTS];
-    struct run r = {0};
 
     is_watched = 1; // the counter counts
     void *volatile p = malloc(10);
     free(p);
     is_watched = 0;
     assert_true(atomic_exchange(&watched_allocations, 0) >= 1);
-    run_open(&r, check_path("audio/ami_EN2004a_first30s.flac"), 1);
-    collect(&r, reports);
-    assert_int_equal(atomic_load(&watched_allocations), 0);
-    run_close(&r);
+    for (int window_frames = 0; window_frames <= 100; window_frames += 100) {
+        struct run r = {0};
+        run_open(&r, check_path("audio/ami_EN2004a_first30s.flac"), 1, window_frames);
+        collect(&r, reports);
+        assert_int_equal(atomic_load(&watched_allocations), 0);
+        run_close(&r);
+    }
 #else
     skip();
 #endif
+}
+
+/* Windows: a block a step, with its own times, to the end of the file. */
+static void test_window_mode(void **state)
+{
+    (void)state;
+    static struct report reports[MAX_REPORTS];
+    struct run r = {0};
+    int n_blocks = 0, on = 0, off = 0;
+
+    run_open(&r, check_path("audio/ami_EN2004a_first30s.flac"), 0, 100);
+    int n = collect(&r, reports);
+    assert_int_equal(reports[0].type, REPORT_START);
+    assert_int_equal(reports[0].start.block_ms, 1000);
+    assert_int_equal(reports[0].start.window_ms, 2020);
+    for (int i = 0; i < n; i++) {
+        const struct report *p = &reports[i];
+        on += p->type == REPORT_SPEAKER_ON;
+        off += p->type == REPORT_SPEAKER_OFF;
+        if (p->type == REPORT_BLOCK) {
+            assert_true(p->block.start == frame_begin_seconds(50 * (int64_t)n_blocks++));
+            assert_true(p->block.end == frame_begin_seconds(n_blocks < 30 ? 50 * n_blocks : 1499));
+        }
+    }
+    assert_int_equal(n_blocks, 30); // 1499 frames
+    assert_true(on > 3);
+    assert_int_equal(on, off);
+    assert_int_equal(reports[n - 1].type, REPORT_END);
+    run_close(&r);
 }
 
 static void test_a_stop_ends_open_turns(void **state)
@@ -201,7 +192,7 @@ static void test_a_stop_ends_open_turns(void **state)
     static struct report reports[MAX_REPORTS];
     struct run r = {0};
 
-    run_open(&r, check_path("audio/ami_EN2004a_first30s.flac"), 0);
+    run_open(&r, check_path("audio/ami_EN2004a_first30s.flac"), 0, 0);
     engine_stop(r.engine);
     int n = collect(&r, reports), on = 0, off = 0;
     for (int i = 0; i < n; i++) {
@@ -218,6 +209,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_reports_are_in_order),
         cmocka_unit_test(test_the_worker_allocates_nothing),
+        cmocka_unit_test(test_window_mode),
         cmocka_unit_test(test_a_stop_ends_open_turns),
     };
     op_set_threads(1);

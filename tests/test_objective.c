@@ -4,9 +4,10 @@
 #include "check.h"
 
 #include "model/op.h"
-#include "prune/assign.h"
+#include "prune/mels.h"
 #include "prune/objective.h"
 #include "prune/optimizer.h"
+#include "prune/voice_loss.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -89,57 +90,6 @@ static void test_upstream(void **state)
         assert_int_equal(o.class_of[mask], classes[i]);
     }
     checkpoint_close(&golden);
-}
-
-static double permuted_cost(const double *cost, const int *order, int n, int columns)
-{
-    double sum = 0.0;
-
-    for (int i = 0; i < n; i++)
-        sum += cost[i * columns + order[i]];
-    return sum;
-}
-
-/* The least sum over all choices of different columns. */
-static double least(const double *cost, int n, int columns, int row, unsigned used)
-{
-    double best = INFINITY;
-
-    if (row == n)
-        return 0.0;
-    for (int j = 0; j < columns; j++) {
-        if (!(used >> j & 1)) {
-            double c = cost[row * columns + j] + least(cost, n, columns, row + 1, used | 1u << j);
-            best = c < best ? c : best;
-        }
-    }
-    return best;
-}
-
-static void test_assign(void **state)
-{
-    struct random rng;
-
-    random_init(&rng, check_seed());
-    for (int trial = 0; trial < 300; trial++) {
-        int n = 1 + (int)(random_bits(&rng) % 5), columns = n + (int)(random_bits(&rng) % 3);
-        int map[ASSIGN_MAX];
-        double cost[ASSIGN_MAX * ASSIGN_MAX];
-        for (int i = 0; i < n * columns; i++)
-            cost[i] = (double)(random_bits(&rng) % 5);
-        assign(map, cost, n, columns);
-        assert_true(permuted_cost(cost, map, n, columns) == least(cost, n, columns, 0, 0));
-        double turned[ASSIGN_MAX * ASSIGN_MAX];
-        for (int i = 0; i < n; i++) {
-            for (int j = 0; j < columns; j++)
-                turned[j * n + i] = cost[i * columns + j];
-        }
-        double sum = 0.0;
-        assign(map, turned, columns, n);
-        for (int j = 0; j < columns; j++)
-            sum += map[j] >= 0 ? turned[j * n + map[j]] : 0.0;
-        assert_true(sum == least(cost, n, columns, 0, 0));
-    }
 }
 
 static void random_clip(struct clip *clip, float *scores, struct random *rng)
@@ -228,6 +178,128 @@ static void test_affinity(void **state)
     clip_release(&clip);
 }
 
+/* Two clips of three solo stretches each, and one with next to none. */
+static void voice_clips(struct clip clips[3])
+{
+    struct error err;
+
+    for (int c = 0; c < 3; c++) {
+        struct clip *clip = &clips[c];
+        assert_int_equal(clip_init(clip, 320 * 100 + 80, &err), 0);
+        clip->n_speakers = 3;
+        for (int s = 0; s < 3; s++) {
+            clip->speaker[s] = c == 1 && s == 2 ? -1 : (3 * c + 5 * s) % 7;
+            for (int t = c == 2 ? 30 * s + 15 : 30 * s; t < 30 * s + 32 && t < 100; t++)
+                clip->labels[t * CLIP_MAX_SPEAKERS + s] = 1;
+        }
+    }
+}
+
+static void test_voice_loss(void **state)
+{
+    enum { E = 5, K = 7, ROWS = 300 };
+    static float v[ROWS * E], slopes[ROWS * E], w[K * E], class_slopes[K * E];
+    const struct voice_loss l = {K, E, 0.3f, 4.0f, 25};
+    float *scratch = calloc(voice_loss_scratch_floats(&l, 3), sizeof(float));
+    struct objective_sums at = {0};
+    struct clip clips[3];
+    struct random rng;
+    static float unused[ROWS * E], unused_class[K * E];
+
+    voice_clips(clips);
+    random_init(&rng, check_seed());
+    check_fill(v, ROWS * E, &rng);
+    check_fill(w, K * E, &rng);
+    for (int i = 0; i < 30 * E; i++) // one speaker is right where it should be
+        v[i] = w[clips[0].speaker[0] * E + i % E] + 0.3f * v[i];
+    for (int i = 32 * E; i < 60 * E; i++) // another as far from it as can be
+        v[i] = -w[clips[0].speaker[1] * E + i % E] + 0.3f * v[i];
+    voice_loss(&l, &at, slopes, class_slopes, v, w, clips, 3, 0.7f, scratch);
+    assert_true(at.vectors == 5.0 && at.vector_clips == 2.0 && at.vectors_right >= 1.0);
+    for (int i = 200 * E; i < ROWS * E; i++)
+        assert_true(slopes[i] == 0.0f);
+    for (int i = 0; i < ROWS * E + K * E; i++) {
+        float *x = i < ROWS * E ? &v[i] : &w[i - ROWS * E], kept = *x, step = 2e-3f;
+        double got = i < ROWS * E ? slopes[i] : class_slopes[i - ROWS * E];
+        struct objective_sums up = {0}, down = {0};
+        if (i < ROWS * E && i % 3)
+            continue;
+        *x = kept + step;
+        voice_loss(&l, &up, unused, unused_class, v, w, clips, 3, 0.7f, scratch);
+        *x = kept - step;
+        voice_loss(&l, &down, unused, unused_class, v, w, clips, 3, 0.7f, scratch);
+        *x = kept;
+        double slope = 0.7 * (up.vector - down.vector) / (2.0 * step);
+        if (fabs(slope - got) > 0.02 * fabs(slope) + 2e-4)
+            check_fail("number %d: slope %g, gradient %g", i, slope, got);
+    }
+    for (int c = 0; c < 3; c++)
+        clip_release(&clips[c]);
+    free(scratch);
+}
+
+/* By the formula, for one vector and two classes at right angles. */
+static void test_voice_margin(void **state)
+{
+    const struct voice_loss l = {2, 2, 0.2f, 30.0f, 100};
+    float *scratch = calloc(voice_loss_scratch_floats(&l, 1), sizeof(float));
+    float w[4] = {2.0f, 0.0f, 0.0f, 0.5f}, v[200], d[200] = {0.0f}, dw[4] = {0.0f};
+    struct clip clip;
+    struct error err;
+
+    assert_int_equal(clip_init(&clip, 320 * 100 + 80, &err), 0);
+    clip.n_speakers = 1;
+    for (int i = 0; i < 4; i++) {
+        double angle = 0.3 + i; // the last is beyond pi - margin
+        struct objective_sums sums = {0};
+        angle = i == 3 ? 3.1 : angle;
+        for (int t = 0; t < 100; t++) {
+            clip.labels[t * CLIP_MAX_SPEAKERS] = 1;
+            v[2 * t] = 3.0f * (float)cos(angle);
+            v[2 * t + 1] = 3.0f * (float)sin(angle);
+        }
+        voice_loss(&l, &sums, d, dw, v, w, &clip, 1, 1.0f, scratch);
+        double own = i == 3 ? cos(angle) - 0.2 * sin(0.2) : cos(angle + 0.2);
+        double want = log1p(exp(30.0 * (sin(angle) - own)));
+        assert_true(fabs(sums.vector - want) < 1e-4 * (1.0 + want));
+        assert_true(sums.vectors_right == (cos(angle) > sin(angle)));
+    }
+    clip_release(&clip);
+    free(scratch);
+}
+
+/* Slopes by what is regressed from, and by both parameters. */
+static void test_mels_loss(void **state)
+{
+    enum { ROWS = 9, C = 5, N = ROWS * C + MELS * C + MELS };
+    static float x[N], slopes[N], unused[N], targets[ROWS * MELS], guess[ROWS * MELS];
+    float *w = x + ROWS * C, *b = w + MELS * C;
+    float *dw = slopes + ROWS * C, *db = dw + MELS * C;
+    struct objective_sums at = {0};
+    struct random rng;
+
+    random_init(&rng, check_seed());
+    check_fill(x, N, &rng);
+    check_fill(targets, ROWS * MELS, &rng);
+    memset(slopes, 0, sizeof(slopes));
+    mels_loss(&at, slopes, dw, db, guess, x, targets, w, b, ROWS, C, 300.0f);
+    assert_true(at.mels > 0.0);
+    for (int i = 0; i < N; i += i < ROWS * C ? 1 : 7) {
+        float kept = x[i], step = 1e-2f;
+        struct objective_sums up = {0}, down = {0};
+        x[i] = kept + step;
+        mels_loss(&up, unused, unused + ROWS * C, unused + ROWS * C + MELS * C, guess, x, targets, w,
+                  b, ROWS, C, 1.0f);
+        x[i] = kept - step;
+        mels_loss(&down, unused, unused + ROWS * C, unused + ROWS * C + MELS * C, guess, x, targets,
+                  w, b, ROWS, C, 1.0f);
+        x[i] = kept;
+        double slope = 300.0 * (up.mels - down.mels) / (2.0 * step);
+        if (fabs(slope - slopes[i]) > 0.01 * fabs(slope) + 5e-3)
+            check_fail("number %d: slope %g, gradient %g", i, slope, slopes[i]);
+    }
+}
+
 /* AdamW's first two steps by hand, and the schedules' corners. */
 static void test_optimizer(void **state)
 {
@@ -257,8 +329,10 @@ static void test_optimizer(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_upstream), cmocka_unit_test(test_assign),
+        cmocka_unit_test(test_upstream),
         cmocka_unit_test(test_exact),    cmocka_unit_test(test_affinity),
+        cmocka_unit_test(test_voice_loss), cmocka_unit_test(test_voice_margin),
+        cmocka_unit_test(test_mels_loss),
         cmocka_unit_test(test_optimizer),
     };
 

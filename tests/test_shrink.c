@@ -80,6 +80,7 @@ static void check_cut(const char *name, unsigned units, int masked_agrees)
 
 static void test_cut(void **state)
 {
+    check_cut("prune_base_tiny", 7, 0);
     check_cut("prune_large_tiny", 7, 0);
     check_cut("prune_dead_base_tiny", 6, 0);
     check_cut("prune_layers_base_tiny", 6 | 1u << GATE_ATTLAYER | 1u << GATE_FFNLAYER, 1);
@@ -92,20 +93,18 @@ static void test_last_channel(void **state)
     struct gates g;
     struct reach reach = whole(16000, 1);
     struct error err;
-    char *config = config_arch_json("nano", &err), *cut_config;
+    char *config = config_arch_json("nano-conv", &err), *cut_config;
 
     assert_non_null(config);
     if (model_open_config(&m, config, &reach, &err))
         check_fail("%s", err.text);
-    if (m.config.wavlm.n_convs) {
-        assert_int_equal(gates_open(&g, &m.config, 1u << GATE_CONV, 1, &err), 0);
-        for (int i = 0; i < g.list[2].n; i++)
-            g.list[2].log_alpha[i] = -30.0f;
-        gates_settle(&g);
-        assert_int_equal(shrink(&cut, &cut_config, &m, config, &g, &reach, &err), -1);
-        assert_non_null(strstr(err.text, "last channel"));
-        gates_close(&g);
-    }
+    assert_int_equal(gates_open(&g, &m.config, 1u << GATE_CONV, 1, &err), 0);
+    for (int i = 0; i < g.list[2].n; i++)
+        g.list[2].log_alpha[i] = -30.0f;
+    gates_settle(&g);
+    assert_int_equal(shrink(&cut, &cut_config, &m, config, &g, &reach, &err), -1);
+    assert_non_null(strstr(err.text, "last channel"));
+    gates_close(&g);
     model_close(&m);
     free(config);
 }

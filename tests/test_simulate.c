@@ -152,11 +152,11 @@ static void test_clips(void **state)
     struct simulation s;
     struct clip clip;
     struct error err;
-    int n_voices[5] = {0}, speed[VOICE_SPEEDS] = {0};
+    int n_voices[5] = {0}, speed[5] = {0};
 
     settings.p_nobody = 0.2f;
     begin(&s, &settings, 8.0, check_seed());
-    assert_int_equal(s.source.n_known, VOICE_SPEEDS * SPEAKERS);
+    assert_int_equal(s.source.n_known, 5 * SPEAKERS);
     assert_int_equal(clip_init(&clip, s.source.n_samples, &err), 0);
     for (int i = 0; i < 120; i++) {
         int last = clip.n_frames;
@@ -172,9 +172,9 @@ static void test_clips(void **state)
             assert_true(k >= clip.n_speakers ? clip.speaker[k] == -1
                                              : clip.speaker[k] < s.source.n_known);
             for (int m = 0; m < k && k < clip.n_speakers; m++)
-                assert_true(clip.speaker[m] / VOICE_SPEEDS != clip.speaker[k] / VOICE_SPEEDS);
+                assert_true(clip.speaker[m] / 5 != clip.speaker[k] / 5);
             if (k < clip.n_speakers)
-                speed[clip.speaker[k] % VOICE_SPEEDS]++;
+                speed[clip.speaker[k] % 5]++;
             last = count;
         }
         for (int64_t at = 0; at < clip.n_samples; at += 800) {
@@ -188,7 +188,8 @@ static void test_clips(void **state)
         assert_true(sqrt(quietest) > 0.4e-4); // nowhere digital silence
     }
     assert_true(n_voices[0] > 5 && n_voices[1] > 5 && n_voices[2] > 5);
-    assert_true(speed[0] > 10 && speed[1] > 10 && speed[2] > 10);
+    for (int k = 0; k < 5; k++)
+        assert_true(speed[k] > 10);
     clip_release(&clip);
     simulation_close(&s);
 }
@@ -198,21 +199,27 @@ static void test_speeds(void **state)
 {
     enum { N = 8000 };
     static float x[N], y[N];
-    struct voice_filters f;
+    static struct voice_filters f;
+    struct error err = {""};
 
-    voice_filters_make(&f);
     for (int i = 0; i < N; i++)
         x[i] = (float)sin(6.283185307179586 * 1000.0 * i / 16000.0);
-    for (int speed = 0; speed < VOICE_SPEEDS; speed++) {
-        double ratio = speed == 0 ? 1.0 : speed == 1 ? 0.9 : 1.1, worst = 0.0;
+    for (int k = 0; k < 1 + 3 + 5 + 7; k++) {
+        int n = k < 1 ? 1 : k < 4 ? 3 : k < 9 ? 5 : 7, speed = k < 1 ? 0 : k - (n - 1) * (n - 1) / 4;
+        double worst = 0.0;
+        assert_int_equal(voice_filters_make(&f, n, &err), 0);
+        double ratio = f.percent[speed] / 100.0;
+        assert_true((speed == 0) == (ratio == 1.0) && ratio >= 0.8 && ratio <= 1.25);
         voice_resample(y, N, x, N, speed, &f);
-        for (int i = 100; i < 7000; i++) {
+        for (int i = 100; i < 6000; i++) {
             double want = sin(6.283185307179586 * 1000.0 * ratio * i / 16000.0);
             worst = fabs(y[i] - want) > worst ? fabs(y[i] - want) : worst;
         }
         if (worst > 3e-3)
-            check_fail("speed %d is off by %g", speed, worst);
+            check_fail("%d voices: speed %g is off by %g", n, ratio, worst);
     }
+    assert_int_equal(voice_filters_make(&f, 2, &err), -1);
+    assert_non_null(strstr(err.text, "1, 3, 5 or 7"));
 }
 
 static void test_meeting(void **state)
@@ -240,12 +247,41 @@ static void test_meeting(void **state)
             assert_true(m.turns[k].voice != t->voice ||
                         m.turns[k].start - t->end >= settings.bridge - 0.011);
     }
-    simulation_voice_name(name, &s, 4);
-    assert_string_equal(name, "1-s01@0.9");
+    simulation_voice_name(name, &s, 5);
+    assert_string_equal(name, "1-s01");
+    simulation_voice_name(name, &s, 9);
+    assert_string_equal(name, "1-s01@1.22");
     simulated_release(&m);
     simulated_release(&again);
     assert_int_equal(simulation_meeting(&m, &s, 2, 0.5, &err), -1);
     simulation_close(&s);
+}
+
+/* One voice each: as recorded. Labels and numbers are those of other settings. */
+static void test_one_voice(void **state)
+{
+    struct simulate_settings settings = simulate_defaults;
+    struct simulation s;
+    struct clip clip;
+    struct error err;
+    char name[128];
+
+    settings.voices = 1;
+    begin(&s, &settings, 8.0, check_seed());
+    assert_int_equal(s.source.n_known, SPEAKERS);
+    assert_int_equal(clip_init(&clip, s.source.n_samples, &err), 0);
+    for (int i = 0; i < 20; i++) {
+        assert_int_equal(s.source.get(&clip, &s.source, (uint64_t)i, &err), 0);
+        for (int k = 0; k < clip.n_speakers; k++) {
+            simulation_voice_name(name, &s, clip.speaker[k]);
+            assert_null(strchr(name, '@'));
+        }
+    }
+    clip_release(&clip);
+    simulation_close(&s);
+    settings.voices = 4;
+    assert_int_equal(simulation_open(&s, &bank, NULL, NULL, &settings, 8.0, 1, &err), -1);
+    assert_non_null(strstr(err.text, "4 voices"));
 }
 
 static void test_bad_settings(void **state)
@@ -284,7 +320,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_same_bits), cmocka_unit_test(test_labels_against_energy),
         cmocka_unit_test(test_clips), cmocka_unit_test(test_speeds),
-        cmocka_unit_test(test_meeting), cmocka_unit_test(test_bad_settings),
+        cmocka_unit_test(test_meeting), cmocka_unit_test(test_one_voice),
+        cmocka_unit_test(test_bad_settings),
     };
 
     return cmocka_run_group_tests(tests, open_bank, close_bank);

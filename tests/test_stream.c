@@ -33,9 +33,9 @@ static void runner_start(struct runner *r, const struct reach *reach)
         model_state_open(&r->state, &r->model, &err) ||
         model_acts_open(&r->acts, &r->model, &err))
         check_fail("%s", err.text);
-    chunk_place(&r->chunk, reach->block_frames, reach->right_frames, MAX_PUT, &r->arena);
+    chunk_place(&r->chunk, reach->block_frames, reach->right_frames, 0, MAX_PUT, &r->arena);
     assert_int_equal(arena_commit(&r->arena, &err), 0);
-    chunk_place(&r->chunk, reach->block_frames, reach->right_frames, MAX_PUT, &r->arena);
+    chunk_place(&r->chunk, reach->block_frames, reach->right_frames, 0, MAX_PUT, &r->arena);
     chunk_reset(&r->chunk);
     r->width = r->model.config.readout.present ? r->model.config.readout.n_classes
                                                : r->model.config.wavlm.embed;
