@@ -196,9 +196,9 @@ static int open_online(struct session *s, const struct arguments *a, struct erro
         return -1;
     s->how.online = 1;
     e->model = &s->loaded.model;
-    e->decode = decode_defaults();
-    e->decode.min_on_seconds = a->min_on;
-    e->decode.min_off_seconds = a->min_off;
+    e->track = tracker_defaults();
+    e->track.decode.min_on_seconds = a->min_on;
+    e->track.decode.min_off_seconds = a->min_off;
     e->channel = a->channel;
     e->model_name = s->loaded.name;
     return 0;

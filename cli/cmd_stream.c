@@ -27,12 +27,12 @@ static const struct usage usage = {
 
 struct arguments {
     struct source_settings source;
-    struct decode_settings decode;
-    const char *model, *rttm, *jsonl;
+    struct tracker_settings track;
+    const char *model, *rttm, *jsonl, *speakers, *save_speakers;
     const char **osc, **labels; // ended by NULL
     int osc_port, view, channel, threads, realtime;
     struct live_options live;
-    double onset, offset;
+    double onset, offset, threshold;
 };
 
 /* Everything that is open while the stream runs; zeroed, it can be closed. */
@@ -44,6 +44,7 @@ struct session {
     struct control *control;
     struct engine *engine;
     struct view *view;
+    struct speakers known; // from --speakers
     struct lines lines;
     int quiet;      // stdout belongs to a sink
     int to_the_end; // nobody stopped it
@@ -76,18 +77,51 @@ static int check_arguments(struct arguments *a, struct error *err)
     if (!(a->offset > 0.0 && a->offset <= a->onset))
         return fail(err, "--offset %g: a probability above 0 and at most the onset, %g", a->offset,
                     a->onset);
-    if (!(a->decode.min_on_seconds >= 0.0 && a->decode.min_on_seconds <= 60.0) ||
-        !(a->decode.min_off_seconds >= 0.0 && a->decode.min_off_seconds <= 60.0))
+    if (!(a->track.decode.min_on_seconds >= 0.0 && a->track.decode.min_on_seconds <= 60.0) ||
+        !(a->track.decode.min_off_seconds >= 0.0 && a->track.decode.min_off_seconds <= 60.0))
         return fail(err, "--min-on and --min-off: 0 to 60 seconds");
+    if (!(a->threshold > 0.0 && a->threshold <= 2.0))
+        return fail(err, "--threshold %g: a cosine distance above 0 and at most 2", a->threshold);
+    if (!(a->track.min_speech_seconds >= 0.2 && a->track.min_speech_seconds <= 60.0))
+        return fail(err, "--min-speech %g: 0.2 to 60 seconds", a->track.min_speech_seconds);
+    if (a->track.max_speakers < 0 || a->track.max_speakers > REPORT_MAX_SPEAKERS)
+        return fail(err, "--max-speakers %d: 1 to %d, or 0: no limit but that",
+                    a->track.max_speakers, REPORT_MAX_SPEAKERS);
+    if (a->track.local && (a->speakers || a->save_speakers))
+        return fail(err, "--local and --speakers: one or the other");
     if (a->threads < 1 || a->threads > 64)
         return fail(err, "--threads %d: should be 1 to 64", a->threads);
     if (a->source.input && a->source.device)
         return fail(err, "--device and --input: one or the other");
     if (a->rttm && a->jsonl && !strcmp(a->rttm, "-") && !strcmp(a->jsonl, "-"))
         return fail(err, "--rttm - and --jsonl -: stdout can only be one of them");
-    a->decode.onset = (float)a->onset;
-    a->decode.offset = (float)a->offset;
+    a->track.decode.onset = (float)a->onset;
+    a->track.decode.offset = (float)a->offset;
+    a->track.threshold = (float)a->threshold;
     return 0;
+}
+
+static int read_speakers(struct session *s, const struct arguments *a, struct error *err)
+{
+    const struct model *m = &s->loaded.model;
+
+    speakers_init(&s->known, model_fingerprint(m), m->config.readout.embedding);
+    if ((a->speakers || a->save_speakers) && !m->config.readout.embedding)
+        return fail(err, "%s: a model without speaker vectors knows nobody again",
+                    s->loaded.name);
+    return a->speakers ? speakers_read(&s->known, a->speakers, err) : 0;
+}
+
+/* Whoever has a name now: enrolled, or named over OSC. */
+static int save_speakers(const struct session *s, const char *path, struct error *err)
+{
+    struct speakers named;
+    int status;
+
+    speakers_init(&named, s->known.model, s->known.width);
+    status = engine_speakers(s->engine, &named, err) || speakers_write(&named, path, err);
+    speakers_release(&named);
+    return status ? -1 : 0;
 }
 
 static int add_outputs(struct session *s, const struct arguments *a, struct error *err)
@@ -119,7 +153,7 @@ static int open_session(struct session *s, struct arguments *a, struct error *er
     if (check_arguments(a, err))
         return STATUS_MISUSED;
     a->source.channel = a->channel; // the source refuses one it has not
-    if (load_live_model(&s->loaded, a->model, NULL, &a->live, err) ||
+    if (load_live_model(&s->loaded, a->model, NULL, &a->live, err) || read_speakers(s, a, err) ||
         source_open(&s->source, &a->source, err) ||
         (a->osc_port && control_open(&s->control, a->osc_port, err)))
         return STATUS_FAILED;
@@ -129,7 +163,8 @@ static int open_session(struct session *s, struct arguments *a, struct error *er
     settings.source = s->source;
     settings.sinks = &s->sinks;
     settings.control = s->control;
-    settings.decode = a->decode;
+    settings.track = a->track;
+    settings.known = &s->known;
     settings.channel = a->channel;
     settings.model_name = s->loaded.name;
     settings.realtime = a->realtime;
@@ -211,7 +246,8 @@ static void print_summary(const struct session *s)
         fputs("--realtime was refused by the system; try `ulimit -r 20 -l unlimited`\n", stderr);
 }
 
-static int close_session(struct session *s, int status, struct error *err)
+static int close_session(struct session *s, const struct arguments *a, int status,
+                         struct error *err)
 {
     struct error failure;
 
@@ -235,7 +271,11 @@ static int close_session(struct session *s, int status, struct error *err)
             *err = failure;
         status = STATUS_FAILED;
     }
+    if (s->engine && status == STATUS_DONE && a->save_speakers &&
+        save_speakers(s, a->save_speakers, err))
+        status = STATUS_FAILED;
     engine_close(&s->engine);
+    speakers_release(&s->known);
     control_close(&s->control);
     source_close(&s->source);
     unload_model(&s->loaded);
@@ -254,14 +294,14 @@ static int stream(struct arguments *a, struct error *err)
         else
             run_until_end(&s);
     }
-    return close_session(&s, status, err);
+    return close_session(&s, a, status, err);
 }
 
 int cmd_stream(int argc, const char **argv, struct error *err)
 {
-    struct arguments a = {.source = source_defaults(), .decode = decode_defaults(), .threads = 1,
-                          .live = LIVE_OPTIONS_NONE,
-                          .onset = 0.5, .offset = -1.0};
+    struct arguments a = {.source = source_defaults(), .track = tracker_defaults(), .threads = 1,
+                          .live = LIVE_OPTIONS_NONE, .onset = 0.5, .offset = -1.0,
+                          .threshold = tracker_defaults().threshold};
     const struct poptOption table[] = {
         {"device", 'd', POPT_ARG_STRING, &a.source.device, 0, "number, name or part of it", "NAME"},
         {"channel", 0, POPT_ARG_INT, &a.channel, 0, "only this channel [mean of all]", "N"},
@@ -277,10 +317,22 @@ int cmd_stream(int argc, const char **argv, struct error *err)
          "block by block: memory of running statistics, 0: for ever [60]", "SEC"},
         {"onset", 0, POPT_ARG_DOUBLE, &a.onset, 0, "a turn begins above [0.5]", "P"},
         {"offset", 0, POPT_ARG_DOUBLE, &a.offset, 0, "and ends below [the onset]", "P"},
-        {"min-on", 0, POPT_ARG_DOUBLE, &a.decode.min_on_seconds, 0,
+        {"min-on", 0, POPT_ARG_DOUBLE, &a.track.decode.min_on_seconds, 0,
          "shorter turns are not told [0]", "SEC"},
-        {"min-off", 0, POPT_ARG_DOUBLE, &a.decode.min_off_seconds, 0,
+        {"min-off", 0, POPT_ARG_DOUBLE, &a.track.decode.min_off_seconds, 0,
          "shorter gaps do not end a turn [0]", "SEC"},
+        {"speakers", 0, POPT_ARG_STRING, &a.speakers, 0,
+         "know these people, see `antiphon help enroll`", "FILE"},
+        {"save-speakers", 0, POPT_ARG_STRING, &a.save_speakers, 0,
+         "at the end, write whoever has a name", "FILE"},
+        {"threshold", 0, POPT_ARG_DOUBLE, &a.threshold, 0,
+         "cosine distance beyond which a voice is another's [0.55]", "D"},
+        {"min-speech", 0, POPT_ARG_DOUBLE, &a.track.min_speech_seconds, 0,
+         "clean speech before a voice is a new speaker [1.5]", "SEC"},
+        {"local", 0, POPT_ARG_NONE, &a.track.local, 0,
+         "speakers are the model's local ones, forgotten after its context", NULL},
+        {"max-speakers", 0, POPT_ARG_INT, &a.track.max_speakers, 0,
+         "lasting ones [256]", "N"},
         {"osc", 0, POPT_ARG_ARGV, &a.osc, 0, "send OSC there, e.g. 127.0.0.1:9000; repeatable",
          "URL"},
         {"osc-port", 0, POPT_ARG_INT, &a.osc_port, 0, "listen for control messages", "PORT"},

@@ -25,6 +25,7 @@ int cmd_bench(int argc, const char **argv, struct error *err);
 int cmd_convert(int argc, const char **argv, struct error *err);
 int cmd_devices(int argc, const char **argv, struct error *err);
 int cmd_diarize(int argc, const char **argv, struct error *err);
+int cmd_enroll(int argc, const char **argv, struct error *err);
 int cmd_evaluate(int argc, const char **argv, struct error *err);
 int cmd_features(int argc, const char **argv, struct error *err);
 int cmd_finetune(int argc, const char **argv, struct error *err);

@@ -12,6 +12,7 @@
 const struct command commands[] = {
     {"Live", NULL, NULL},
     {"stream", "say who is speaking, live: microphone, file or stdin", cmd_stream},
+    {"enroll", "teach it a person's voice and name", cmd_enroll},
     {"devices", "list the capture devices", cmd_devices},
     {"Recordings", NULL, NULL},
     {"diarize", "say who spoke when in whole recordings", cmd_diarize},

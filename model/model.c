@@ -311,6 +311,23 @@ void model_vectors(float *vectors, const struct model *m, const float *sum, int 
                    m->config.wavlm.embed, m->config.readout.embedding);
 }
 
+uint64_t model_fingerprint(const struct model *m)
+{
+    uint64_t hash = 14695981039346656037u; // FNV-1a
+
+    for (int i = 0; i < m->n_params; i++) {
+        const struct param *p = &m->list[i];
+        const unsigned char *bytes = (const unsigned char *)param_values(&m->params, p);
+        size_t n = param_count(p);
+        if (p->kind == PARAM_COUNTER)
+            continue;
+        hash = (hash ^ n) * 1099511628211u;
+        for (size_t k = 0; k < (n < 1024 ? n : 1024) * sizeof(float); k++)
+            hash = (hash ^ bytes[k]) * 1099511628211u;
+    }
+    return hash;
+}
+
 int model_try(struct model_acts *a, struct model_state *s, const struct model *m,
               struct error *err)
 {

@@ -128,4 +128,7 @@ int model_try(struct model_acts *a, struct model_state *s, const struct model *m
  *   vectors [n,EMBEDDING]    sum [n,C] */
 void model_vectors(float *vectors, const struct model *m, const float *sum, int n);
 
+/* A number that tells models apart: of every tensor's size and first values. */
+uint64_t model_fingerprint(const struct model *m);
+
 #endif

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* control.h - what receivers may ask for over OSC, on a UDP port of ours.
  *
- *   /antiphon/name i s     name a speaker, 1 .. 128; the name is not empty
+ *   /antiphon/name i s     name a speaker, 1 .. 256; the name is not empty
  *   /antiphon/reset        forget all speakers
  *   /antiphon/threshold f  the onset, in (0, 1); the offset keeps its distance
  *   /antiphon/ping         say hello to all receivers, and to who asked

@@ -21,7 +21,8 @@ struct engine {
     struct stepper stepper;
     struct tracker tracker;
     struct track_output output;
-    float *ticks; // [READ_TICKS,channels]
+    float *ticks;   // [READ_TICKS,channels]
+    float *vectors; // [block rows,EMBEDDING]
     struct arena arena;
     float load;   // smoothed
     int64_t n_blocks;
@@ -36,6 +37,8 @@ static void place(struct engine *e)
     size_t channels = (size_t)source_channels(e->settings.source);
 
     e->ticks = arena_floats(&e->arena, READ_TICKS * channels);
+    e->vectors = arena_floats(&e->arena, (size_t)e->settings.model->reach.block_frames *
+                                             (size_t)e->settings.model->config.readout.embedding);
 }
 
 static void push_report(void *user, const struct report *r)
@@ -47,6 +50,21 @@ static void push_report(void *user, const struct report *r)
     sinks_push(e->settings.sinks, r);
 }
 
+static int open_tracker(struct engine *e, struct error *err)
+{
+    const struct model *m = e->settings.model;
+    struct tracker_settings t = e->settings.track;
+
+    t.n_local = m->config.readout.n_speakers;
+    t.embedding = t.local ? 0 : m->config.readout.embedding;
+    t.block_frames = m->reach.block_frames;
+    t.context_frames = stepper_memory_frames(&e->stepper);
+    e->output = (struct track_output){push_report, e};
+    if (tracker_open(&e->tracker, &t, err))
+        return -1;
+    return e->settings.known ? tracker_enroll(&e->tracker, e->settings.known, err) : 0;
+}
+
 static int engine_fill(struct engine *e, struct error *err)
 {
     const struct engine_settings *s = &e->settings;
@@ -55,11 +73,10 @@ static int engine_fill(struct engine *e, struct error *err)
     if (!readout->present)
         return fail(err, "%s: a bare WavLM without a readout cannot tell speakers; it works with "
                          "`antiphon features`", s->model_name);
-    tracker_init(&e->tracker, &s->decode, readout->n_speakers);
-    e->output = (struct track_output){push_report, e};
     if (resampler_open(&e->resampler, source_rate_hz(s->source), source_channels(s->source),
                        s->channel, err) ||
-        stepper_open(&e->stepper, s->model, resampler_room(&e->resampler, READ_TICKS), err))
+        stepper_open(&e->stepper, s->model, resampler_room(&e->resampler, READ_TICKS), err) ||
+        open_tracker(e, err))
         return -1;
     place(e);
     if (arena_commit(&e->arena, err))
@@ -186,7 +203,9 @@ static void run_step(struct engine *e, struct step *step)
     r.block.level_dbfs = level_dbfs(step->samples, b->own_samples);
     r.time = r.block.end;
     stepper_run(&e->stepper, step);
-    tracker_block(&e->tracker, &r.block, step->prob, b->frame, b->own, &e->output);
+    if (e->tracker.settings.embedding)
+        model_vectors(e->vectors, e->settings.model, step->sum, b->own);
+    tracker_block(&e->tracker, &r.block, step->prob, e->vectors, b->frame, b->own, &e->output);
 
     double seconds = clock_monotonic() - begin;
     e->compute_seconds += seconds;
@@ -272,11 +291,17 @@ void engine_close(struct engine **e)
     if (!*e)
         return;
     engine_stop(*e);
+    tracker_close(&(*e)->tracker);
     stepper_close(&(*e)->stepper);
     resampler_close(&(*e)->resampler);
     arena_release(&(*e)->arena);
     free(*e);
     *e = NULL;
+}
+
+int engine_speakers(const struct engine *e, struct speakers *known, struct error *err)
+{
+    return tracker_export(&e->tracker, known, err);
 }
 
 struct engine_summary engine_summary(const struct engine *e)

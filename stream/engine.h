@@ -8,16 +8,17 @@
 
 #include "model/model.h"
 #include "stream/control.h"
-#include "stream/decode.h"
 #include "stream/sink.h"
 #include "stream/source.h"
+#include "stream/track.h"
 
 struct engine_settings {
     const struct model *model;  // with a readout; outlives the engine
     struct source *source;      // open, not started; likewise
     struct sinks *sinks;        // likewise
     struct control *control;    // or NULL
-    struct decode_settings decode;
+    struct tracker_settings track; // what the model says of itself is filled in
+    const struct speakers *known; // enrolled, or NULL
     int channel;                // of the source, from 1; 0: the mean of all
     const char *model_name;
     int realtime;               // ask for SCHED_FIFO
@@ -42,6 +43,9 @@ void engine_stop(struct engine *e);
 
 /* After engine_stop.  Thread: main. */
 void engine_close(struct engine **e);
+
+/* The speakers that have names, after engine_stop, into an initialised set. Thread: main. */
+int engine_speakers(const struct engine *e, struct speakers *known, struct error *err);
 
 /* How it went, after engine_stop. */
 struct engine_summary {

@@ -11,7 +11,7 @@
 
 #include <stdint.h>
 
-enum { REPORT_MAX_SPEAKERS = 128, REPORT_NAME_BYTES = 64, REPORT_TEXT_BYTES = 256 };
+enum { REPORT_MAX_SPEAKERS = 256, REPORT_NAME_BYTES = 64, REPORT_TEXT_BYTES = 256 };
 
 enum report_type {
     REPORT_START,

@@ -84,7 +84,7 @@ static int flush_bundle(struct osc *o, struct error *err)
 }
 
 /* Adds a message to the bundle, sending first what would make it too long. No
- * single message does: the longest, activity of 128 speakers, has 672 bytes. */
+ * single message does: the longest, activity of 256 speakers, has 1312 bytes. */
 static int add(struct osc *o, double wall, const char *path, lo_message m, struct error *err)
 {
     int status = 0;

@@ -1,57 +1,345 @@
 // SPDX-License-Identifier: MIT
-#include "stream/track.h"
+#include "stream/track_slots.h"
 
+#include "model/hungarian.h"
 #include "stream/frame.h"
 
 #include <stdio.h>
 #include <string.h>
 
+struct tracker_settings tracker_defaults(void)
+{
+    return (struct tracker_settings){
+        .decode = decode_defaults(),
+        .block_frames = 16,
+        .context_frames = 400,
+        .min_speech_seconds = 1.5,
+        .patience_seconds = 3.0,
+        .threshold = 0.55f,
+        .slope = 12.0f,
+        .bond = 6.0f,
+        .loose_bond = 1.0f,
+        .exclusion = 4.0f,
+        .sure = 2.0f,
+        .voices = {.part = 0.45f, .merge = 0.65f, .part_distance = 0.3f, .merge_distance = 0.12f},
+    };
+}
+
+static void place(struct tracker *t)
+{
+    size_t width = (size_t)t->settings.embedding, n_local = (size_t)t->settings.n_local;
+    size_t rows = (size_t)(TRACK_LEARN + t->settings.block_frames);
+    int columns = REPORT_MAX_SPEAKERS + t->settings.n_local;
+
+    voices_place(&t->voices, t->settings.embedding, REPORT_MAX_SPEAKERS, &t->arena);
+    for (size_t i = 0; i < n_local; i++) {
+        t->slot[i].sum = arena_floats(&t->arena, width);
+        t->slot[i].raw = arena_floats(&t->arena, width);
+        t->slot[i].at = arena_floats(&t->arena, width);
+        t->slot[i].rows = arena_floats(&t->arena, rows * width);
+    }
+    t->mean = arena_floats(&t->arena, width);
+    t->deviations = arena_floats(&t->arena, rows * width);
+    t->score = arena_doubles(&t->arena, n_local * (size_t)columns);
+    t->cost = arena_doubles(&t->arena, n_local * (size_t)columns);
+    t->scratch = arena_bytes(&t->arena, hungarian_scratch_bytes(t->settings.n_local, columns));
+}
+
+static void forget_slots(struct tracker *t)
+{
+    for (int i = 0; i < t->settings.n_local; i++) {
+        struct track_slot *s = &t->slot[i];
+        track_forget(t, s);
+        s->voice = s->was = s->told = TRACK_NOBODY;
+        s->heard = INT64_MIN / 2;
+        s->open = s->n_held = s->active = s->doubt = 0;
+        s->held_since = -1;
+        s->bound_n = 0.0f;
+    }
+}
+
 static void forget(struct tracker *t)
 {
-    memset(t->id_of_local, 0, sizeof(t->id_of_local));
-    t->n_speakers = 0;
-}
-
-void tracker_init(struct tracker *t, const struct decode_settings *settings, int n_local)
-{
-    decoder_init(&t->decoder, settings, n_local);
-    forget(t);
-}
-
-static void tell(const struct tracker *t, enum report_type type, int id, int64_t start, int64_t end,
-                 int64_t now, const struct track_output *out)
-{
-    struct report r = {.type = type, .time = frame_begin_seconds(now)};
-
-    r.speaker.id = id;
-    r.speaker.wall = t->wall;
-    r.speaker.start = frame_begin_seconds(start);
-    r.speaker.end = type == REPORT_SPEAKER_OFF ? frame_begin_seconds(end) : 0.0;
-    memcpy(r.speaker.name, t->speaker[id - 1].name, REPORT_NAME_BYTES);
-    out->put(out->user, &r);
-}
-
-/* The lasting speaker of a local one, who may be new. */
-static int identify(struct tracker *t, const struct decode_event *e, int64_t now,
-                    const struct track_output *out)
-{
-    int *id = &t->id_of_local[e->speaker];
-
-    if (!*id) {
-        *id = ++t->n_speakers;
-        t->speaker[*id - 1].local = e->speaker;
-        snprintf(t->speaker[*id - 1].name, REPORT_NAME_BYTES, "speaker %d", *id);
-        tell(t, REPORT_SPEAKER_NEW, *id, e->start, 0, now, out);
+    decoder_reset(&t->decoder);
+    voices_reset(&t->voices);
+    forget_slots(t);
+    memset(t->turn, 0, sizeof(t->turn));
+    t->n_ids = 0;
+    for (int i = 0; i < REPORT_MAX_SPEAKERS; i++) {
+        t->voice_of_id[i] = TRACK_NOBODY;
+        t->id_free_since[i] = 0;
     }
-    return *id;
+}
+
+int tracker_open(struct tracker *t, const struct tracker_settings *settings, struct error *err)
+{
+    *t = (struct tracker){.settings = *settings};
+    decoder_init(&t->decoder, &settings->decode, settings->n_local);
+    place(t);
+    if (arena_commit(&t->arena, err))
+        return -1;
+    place(t);
+    if (!settings->max_speakers || settings->max_speakers > REPORT_MAX_SPEAKERS)
+        t->settings.max_speakers = REPORT_MAX_SPEAKERS;
+    t->voices.thresholds = settings->voices;
+    forget(t);
+    return 0;
+}
+
+void tracker_close(struct tracker *t)
+{
+    arena_release(&t->arena);
+    *t = (struct tracker){0};
+}
+
+static int64_t frames_of(double seconds)
+{
+    return (int64_t)(seconds / FRAME_SECONDS + 0.5);
+}
+
+static void bind(struct tracker *t, struct track_slot *s, int voice, int64_t frame, int64_t now,
+                 const struct track_output *out)
+{
+    s->voice = voice;
+    s->bound_n = 0.0f;
+    s->doubt = 0;
+    track_tell_switch(t, s, frame, now, out);
+    track_tell_held(t, s, now, out);
+}
+
+/* A voice for what the slot has said; TRACK_NOBODY if there may be no more. */
+static int new_voice(struct tracker *t, const struct track_slot *s, int64_t now,
+                     const struct track_output *out)
+{
+    int busy[2 * POWERSET_MAX_SPEAKERS], n = 0, voice;
+
+    for (int i = 0; i < t->settings.n_local; i++) {
+        busy[n++] = t->slot[i].voice;
+        busy[n++] = t->slot[i].told;
+    }
+    if (t->voices.n_used >= t->settings.max_speakers &&
+        t->settings.max_speakers < REPORT_MAX_SPEAKERS)
+        return TRACK_NOBODY;
+    if (t->voices.n_used == REPORT_MAX_SPEAKERS) { // its number goes before its place does
+        voice = voices_least_wanted(&t->voices, busy, n);
+        if (voice < 0)
+            return TRACK_NOBODY;
+        track_voice_gone(t, voice, TRACK_NOBODY, now, out);
+        voices_drop(&t->voices, voice);
+    }
+    voice = voices_add(&t->voices, s->heard);
+    return voice < 0 ? TRACK_NOBODY : voice;
+}
+
+/* What may be decided of a slot that nobody knows yet. */
+static void decide_unbound(struct tracker *t, struct track_slot *s, int choice, int64_t frame,
+                           int64_t now, const struct track_output *out)
+{
+    const double *score = track_score_of(t, (int)(s - t->slot), 0);
+    int enough = s->n >= (float)frames_of(t->settings.min_speech_seconds);
+    double second = 0.0;
+
+    if (choice == TRACK_NOBODY && enough)
+        choice = new_voice(t, s, now, out);
+    else if (choice != TRACK_NOBODY) {
+        for (int k = 0; k < t->voices.high; k++)
+            second = k != choice && score[k] > second ? score[k] : second;
+        if (!enough && score[choice] - second < (double)t->settings.sure)
+            return;
+    }
+    if (choice == TRACK_NOBODY)
+        return;
+    bind(t, s, choice, frame, now, out);
+    track_learn(t, s);
+}
+
+/* Without vectors a slot is a voice. */
+static void decide_by_slot(struct tracker *t, int64_t now, const struct track_output *out)
+{
+    for (int i = 0; i < t->settings.n_local; i++) {
+        if (t->slot[i].voice == TRACK_NOBODY)
+            t->slot[i].voice = new_voice(t, &t->slot[i], now, out);
+    }
+}
+
+/* A slot in which somebody else speaks from now on first sounds like nobody: what
+ * it said before is forgotten, and what it says then decides. */
+static void decide_bound(struct tracker *t, struct track_slot *s, int choice, int64_t frame,
+                         int64_t now, const struct track_output *out)
+{
+    if (choice == s->voice)
+        s->doubt = 0;
+    if (choice == s->voice || s->n < TRACK_LEARN / 2)
+        return;
+    if (choice == TRACK_NOBODY) {
+        if (s->n < (float)frames_of(t->settings.min_speech_seconds))
+            return;
+        if (!s->doubt) {
+            track_forget(t, s);
+            s->doubt = 1;
+            return;
+        }
+        if ((choice = new_voice(t, s, now, out)) == TRACK_NOBODY)
+            return;
+    }
+    bind(t, s, choice, frame, now, out);
+    track_learn(t, s);
+}
+
+/* A turn has waited long enough: the likeliest voice has it. */
+static void decide_overdue(struct tracker *t, struct track_slot *s, int64_t now,
+                           const struct track_output *out)
+{
+    const double *score = track_score_of(t, (int)(s - t->slot), 0);
+    int best = TRACK_NOBODY;
+
+    for (int k = 0; k < t->voices.high; k++) {
+        if (t->voices.list[k].used && (best < 0 || score[k] > score[best]))
+            best = k;
+    }
+    if (best < 0 && s->n >= TRACK_LEARN / 2)
+        best = new_voice(t, s, now, out);
+    if (best != TRACK_NOBODY) {
+        bind(t, s, best, now, now, out);
+    } else if (!s->open) {
+        s->n_held = 0;
+        s->held_since = -1;
+    }
+}
+
+static void decide(struct tracker *t, int64_t frame, int64_t now, const struct track_output *out)
+{
+    int map[POWERSET_MAX_SPEAKERS];
+
+    if (!t->settings.embedding) {
+        decide_by_slot(t, now, out);
+        return;
+    }
+    track_score(t);
+    track_assign(t, map);
+    for (int i = 0; i < t->settings.n_local; i++) {
+        struct track_slot *s = &t->slot[i];
+        if (!s->active)
+            continue;
+        if (s->voice == TRACK_NOBODY)
+            decide_unbound(t, s, map[i], frame, now, out);
+        else
+            decide_bound(t, s, map[i], frame, now, out);
+        if (s->n_rows >= TRACK_LEARN)
+            track_learn(t, s);
+    }
+}
+
+static void decide_late(struct tracker *t, int64_t now, int all, const struct track_output *out)
+{
+    int64_t patience = frames_of(t->settings.patience_seconds);
+
+    for (int i = 0; i < t->settings.n_local; i++) {
+        struct track_slot *s = &t->slot[i];
+        if (s->held_since >= 0 && s->voice == TRACK_NOBODY &&
+            (all || now - s->held_since >= patience))
+            decide_overdue(t, s, now, out);
+    }
+}
+
+static int worth(const struct voice *v) // whose number stays
+{
+    return v->enrolled ? 3 : v->named ? 2 : v->id ? 1 : 0;
+}
+
+static void merge(struct tracker *t, int a, int b, int64_t now, const struct track_output *out)
+{
+    struct voice *x = &t->voices.list[a], *y = &t->voices.list[b];
+    struct report r = {.type = REPORT_SPEAKER_MERGE, .time = frame_begin_seconds(now)};
+    int into = worth(x) > worth(y) || (worth(x) == worth(y) && x->id <= y->id) ? a : b;
+    int from = into == a ? b : a;
+    struct voice *kept = &t->voices.list[into];
+
+    r.speaker.id = kept->id;
+    r.speaker.merged_id = t->voices.list[from].id;
+    r.speaker.wall = t->wall;
+    r.speaker.start = frame_begin_seconds(now);
+    if (r.speaker.merged_id && !r.speaker.id) { // an enrolled voice that was not heard yet
+        track_tell_new(t, into, now, now, out);
+        r.speaker.id = kept->id;
+    }
+    memcpy(r.speaker.name, kept->name, REPORT_NAME_BYTES);
+    track_voice_gone(t, from, into, now, out);
+    voices_merge(&t->voices, into, from);
+    if (r.speaker.merged_id)
+        out->put(out->user, &r);
+}
+
+/* Looks at one voice a block again. */
+static void look_again(struct tracker *t, int64_t now, const struct track_output *out)
+{
+    int a, b;
+
+    switch (voices_look(&t->voices, &a, &b)) {
+    case VOICES_ONE: merge(t, a, b, now, out); break;
+    case VOICES_PARTED:
+        if (t->voices.n_used < t->settings.max_speakers &&
+            (b = voices_add(&t->voices, t->voices.list[a].last_heard)) >= 0)
+            voices_part(&t->voices, a, b);
+        break;
+    case VOICES_SAME: break;
+    }
+}
+
+static void fill_report(struct tracker *t, struct report_block *block, const float *prob,
+                        int n_frames)
+{
+    int n_local = t->settings.n_local;
+
+    block->n_speakers = t->n_ids;
+    memset(block->activity, 0, sizeof(block->activity));
+    memset(block->speaking, 0, sizeof(block->speaking));
+    for (int i = 0; i < n_local; i++) {
+        const struct track_slot *s = &t->slot[i];
+        int id = s->voice == TRACK_NOBODY ? 0 : t->voices.list[s->voice].id;
+        float sum = 0.0f;
+        for (int f = 0; f < n_frames; f++)
+            sum += prob[f * n_local + i];
+        if (id && n_frames && sum / (float)n_frames > block->activity[id - 1])
+            block->activity[id - 1] = sum / (float)n_frames;
+    }
+    for (int id = 1; id <= t->n_ids; id++) {
+        int voice = t->voice_of_id[id - 1];
+        block->speaking[id - 1] = voice != TRACK_NOBODY && t->turn[voice].open;
+    }
 }
 
 static void tell_events(struct tracker *t, const struct decode_event *events, int n, int64_t now,
                         const struct track_output *out)
 {
     for (int i = 0; i < n; i++)
-        tell(t, events[i].on ? REPORT_SPEAKER_ON : REPORT_SPEAKER_OFF,
-             identify(t, &events[i], now, out), events[i].start, events[i].end, now, out);
+        track_tell_event(t, &events[i], now, out);
+}
+
+void tracker_block(struct tracker *t, struct report_block *block, const float *prob,
+                   const float *vectors, int64_t frame, int n_frames,
+                   const struct track_output *out)
+{
+    struct decode_event events[POWERSET_MAX_SPEAKERS];
+    int n_local = t->settings.n_local, most = 0;
+
+    t->wall = block->wall;
+    t->frame = frame;
+    track_listen(t, prob, vectors, frame, n_frames);
+    decide(t, frame, frame + n_frames, out);
+    for (int i = 0; i < n_frames; i++) {
+        int speaking = 0, n = decoder_frame(&t->decoder, events, prob + i * n_local, frame + i);
+        tell_events(t, events, n, frame + i + 1, out);
+        for (int s = 0; s < n_local; s++)
+            speaking += decoder_speaking(&t->decoder, s);
+        most = speaking > most ? speaking : most;
+    }
+    t->frame = frame + n_frames;
+    decide_late(t, t->frame, 0, out);
+    look_again(t, t->frame, out);
+    voices_settle(&t->voices);
+    block->overlap = most;
+    fill_report(t, block, prob, n_frames);
 }
 
 void tracker_finish(struct tracker *t, int64_t end, const struct track_output *out)
@@ -59,6 +347,9 @@ void tracker_finish(struct tracker *t, int64_t end, const struct track_output *o
     struct decode_event events[POWERSET_MAX_SPEAKERS];
 
     tell_events(t, events, decoder_finish(&t->decoder, events), end, out);
+    if (t->settings.embedding)
+        track_score(t);
+    decide_late(t, end, 1, out);
 }
 
 void tracker_reset(struct tracker *t, int64_t end, const struct track_output *out)
@@ -73,36 +364,13 @@ void tracker_reset(struct tracker *t, int64_t end, const struct track_output *ou
 int tracker_rename(struct tracker *t, int id, const char *name, int64_t frame,
                    const struct track_output *out)
 {
-    if (id < 1 || id > t->n_speakers)
+    struct voice *who;
+
+    if (id < 1 || id > t->n_ids || t->voice_of_id[id - 1] == TRACK_NOBODY)
         return 0;
-    snprintf(t->speaker[id - 1].name, REPORT_NAME_BYTES, "%s", name);
-    tell(t, REPORT_SPEAKER_NAME, id, frame, 0, frame, out);
+    who = &t->voices.list[t->voice_of_id[id - 1]];
+    snprintf(who->name, sizeof(who->name), "%s", name);
+    who->named = 1;
+    track_tell(t, REPORT_SPEAKER_NAME, t->voice_of_id[id - 1], frame, 0, frame, out);
     return 1;
-}
-
-void tracker_block(struct tracker *t, struct report_block *block, const float *prob, int64_t frame,
-                   int n_frames, const struct track_output *out)
-{
-    struct decode_event events[POWERSET_MAX_SPEAKERS];
-    int n_local = t->decoder.n_speakers, most = 0;
-    float sum[POWERSET_MAX_SPEAKERS] = {0};
-
-    t->wall = block->wall;
-    for (int i = 0; i < n_frames; i++) {
-        const float *row = prob + (int64_t)i * n_local;
-        int speaking = 0, n = decoder_frame(&t->decoder, events, row, frame + i);
-        tell_events(t, events, n, frame + i + 1, out);
-        for (int s = 0; s < n_local; s++) {
-            sum[s] += row[s];
-            speaking += decoder_speaking(&t->decoder, s);
-        }
-        most = speaking > most ? speaking : most;
-    }
-    block->overlap = most;
-    block->n_speakers = t->n_speakers;
-    for (int id = 1; id <= t->n_speakers; id++) {
-        int local = t->speaker[id - 1].local;
-        block->activity[id - 1] = n_frames ? sum[local] / (float)n_frames : 0.0f;
-        block->speaking[id - 1] = (uint8_t)decoder_speaking(&t->decoder, local);
-    }
 }

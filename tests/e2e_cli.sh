@@ -23,7 +23,7 @@ refused 2 'unexpected argument' "$antiphon" devices x
 refused 2 'only formats' "$antiphon" convert x --to onnx -o y
 refused 2 'f32, f16 or bf16' "$antiphon" convert x --dtype f8 -o y
 [ "$("$antiphon" --version | cut -d' ' -f1)" = antiphon ] || complain "--version"
-for command in stream devices score plot info convert features bench; do
+for command in stream enroll devices score plot info convert features bench; do
     "$antiphon" help $command | grep "antiphon $command" >/dev/null || complain "help $command"
 done
 
@@ -125,7 +125,7 @@ refused 1 'is a speaker network' "$antiphon" prune --speech "$dir" -o "$dir/f" \
     --model "$golden/resnet34_tiny/pytorch_model.bin"
 
 # -- the frame error of the seed model's notes: 30.6 at B = 16 (30.6 within rounding)
-"$antiphon" stream --fast --input "$audio" --rttm "$dir/a.rttm" --jsonl "$dir/a.jsonl" \
+"$antiphon" stream --local --fast --input "$audio" --rttm "$dir/a.rttm" --jsonl "$dir/a.jsonl" \
     >/dev/null 2>&1
 set -- $("$frame_error" "$tests/audio/ami_EN2004a_first30s.rttm" "$dir/a.rttm" 30.0)
 case $1 in
@@ -161,7 +161,7 @@ refused 2 '0.1 to 120' "$antiphon" stream --window 1000
 refused 1 'does not fit a window' "$antiphon" stream --window 1 --step 2000 --fast --input "$audio"
 
 # -- Ctrl-C: what was said is there, whole
-"$antiphon" stream --input "$audio" --rttm "$dir/c.rttm" --jsonl "$dir/c.jsonl" >/dev/null 2>&1 &
+"$antiphon" stream --local --input "$audio" --rttm "$dir/c.rttm" --jsonl "$dir/c.jsonl" >/dev/null 2>&1 &
 pid=$!
 sleep 3
 kill -INT $pid
@@ -173,6 +173,22 @@ on=$(grep -c speaker_on "$dir/c.jsonl" || true)
 off=$(grep -c speaker_off "$dir/c.jsonl" || true)
 [ "$on" -eq "$off" ] && [ "$on" -gt 0 ] || complain "$on turns begin, $off end"
 [ "$(grep -c ^SPEAKER "$dir/c.rttm")" -eq "$off" ] || complain "RTTM and JSON lines disagree"
+
+# -- enroll: a person by name; another model's file and bad ones are refused
+"$antiphon" enroll Ada "$audio" -o "$dir/people.json" >/dev/null 2>&1 || complain "enroll fails"
+"$antiphon" enroll Ben "$audio" -o "$dir/people.json" >/dev/null 2>&1 || complain "enroll fails"
+grep -q '"Ada"' "$dir/people.json" && grep -q '"Ben"' "$dir/people.json" ||
+    complain "the file of speakers has not both"
+"$antiphon" stream --fast --input "$audio" --speakers "$dir/people.json" \
+    --save-speakers "$dir/later.json" --rttm "$dir/named.rttm" >/dev/null 2>&1 ||
+    complain "stream --speakers fails"
+grep -q -e Ada -e Ben "$dir/named.rttm" || complain "nobody enrolled was heard"
+grep -q '"Ada"' "$dir/later.json" || complain "--save-speakers lost somebody"
+sed 's/"model": "[0-9a-f]*"/"model": "0123456789abcdef"/' "$dir/people.json" >"$dir/other.json"
+refused 1 'made by another model' "$antiphon" stream --fast --input "$audio" \
+    --speakers "$dir/other.json"
+refused 1 'is no JSON' "$antiphon" enroll Eve "$audio" -o "$audio"
+refused 2 'say -o FILE' "$antiphon" enroll Eve "$audio"
 
 # -- bench
 "$antiphon" bench --seconds 2 --json >"$dir/bench.json"

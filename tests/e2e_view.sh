@@ -17,7 +17,7 @@ shows() {
 
 $tmux -u new-session -d -s v -x 100 -y 20 "env LC_ALL=C.UTF-8 TERM=screen-256color PS1='ready> ' sh"
 sleep 1
-$tmux send-keys -t v "$antiphon stream --input $tests/audio/ami_EN2004a_first30s.flac" Enter
+$tmux send-keys -t v "$antiphon stream --local --input $tests/audio/ami_EN2004a_first30s.flac" Enter
 sleep 4
 shows antiphon
 shows 'speaker 1'

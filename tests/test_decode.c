@@ -209,6 +209,17 @@ static void put(void *user, const struct report *r)
     log->reports[log->n++].speaker.wall = 0.0; // the block's, which the cut decides
 }
 
+static void open_tracker(struct tracker *t, const struct decode_settings *decode, int n_local)
+{
+    struct tracker_settings s = tracker_defaults();
+    struct error err;
+
+    s.decode = *decode;
+    s.n_local = n_local;
+    if (tracker_open(t, &s, &err))
+        check_fail("%s", err.text);
+}
+
 /* The same probabilities in blocks of any size give the same turns. */
 static void test_cuts_do_not_matter(void **state)
 {
@@ -228,17 +239,19 @@ static void test_cuts_do_not_matter(void **state)
         for (int i = 0; i < 3000 * 4; i++)
             prob[i] = i < 4 ? 0.0f : 0.7f * prob[i - 4] + 0.3f * random_uniform(&rng);
         whole.n = cut.n = 0;
-        tracker_init(&t, &s, 4);
-        tracker_block(&t, &block, prob, 0, 3000, &a);
+        open_tracker(&t, &s, 4);
+        tracker_block(&t, &block, prob, NULL, 0, 3000, &a);
         tracker_finish(&t, 3000, &a);
-        tracker_init(&t, &s, 4);
+        tracker_close(&t);
+        open_tracker(&t, &s, 4);
         for (int f = 0; f < 3000;) {
             int n = 1 + (int)(random_bits(&rng) % 50);
             n = n < 3000 - f ? n : 3000 - f;
-            tracker_block(&t, &block, prob + 4 * f, f, n, &b);
+            tracker_block(&t, &block, prob + 4 * f, NULL, f, n, &b);
             f += n;
         }
         tracker_finish(&t, 3000, &b);
+        tracker_close(&t);
         assert_int_equal(whole.n, cut.n);
         for (int i = 0; i < cut.n; i++)
             assert_memory_equal(&whole.reports[i].speaker, &cut.reports[i].speaker,
@@ -258,8 +271,8 @@ static void test_tracker(void **state)
     struct tracker t;
 
     log.n = 0;
-    tracker_init(&t, &s, 2);
-    tracker_block(&t, &block, prob[0], 100, 5, &out);
+    open_tracker(&t, &s, 2);
+    tracker_block(&t, &block, prob[0], NULL, 100, 5, &out);
     assert_int_equal(log.n, 6); // new on new on off off
     assert_int_equal(log.reports[0].type, REPORT_SPEAKER_NEW);
     assert_int_equal(log.reports[0].speaker.id, 1);
@@ -275,7 +288,7 @@ static void test_tracker(void **state)
     assert_int_equal(tracker_rename(&t, 2, "Ada", 105, &out), 1);
     assert_int_equal(tracker_rename(&t, 3, "Eve", 105, &out), 0);
     log.n = 0;
-    tracker_block(&t, &block, prob[5], 105, 1, &out);
+    tracker_block(&t, &block, prob[5], NULL, 105, 1, &out);
     assert_int_equal(log.n, 2); // both begin
     assert_string_equal(log.reports[0].speaker.name, "Ada"); // local 0 is number 2
     log.n = 0;
@@ -283,9 +296,10 @@ static void test_tracker(void **state)
     assert_int_equal(log.n, 3);
     assert_int_equal(log.reports[2].type, REPORT_RESET);
     log.n = 0;
-    tracker_block(&t, &block, prob[3], 106, 1, &out);
+    tracker_block(&t, &block, prob[3], NULL, 106, 1, &out);
     assert_int_equal(log.reports[0].speaker.id, 1);
     assert_string_equal(log.reports[0].speaker.name, "speaker 1");
+    tracker_close(&t);
 }
 
 int main(void)

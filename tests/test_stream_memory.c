@@ -247,7 +247,7 @@ static int open_engine(void *context, struct error *err)
 {
     struct ready *r = context;
     struct source_settings source = source_defaults();
-    struct engine_settings settings = {.model = &r->model, .decode = decode_defaults(),
+    struct engine_settings settings = {.model = &r->model, .track = tracker_defaults(),
                                        .model_name = "built-in"};
     struct sinks sinks = {0};
     struct engine *e = NULL;

@@ -209,6 +209,9 @@ def main(full, models):
     write(os.path.join("rel_pos_buckets", "buckets.safetensors"),
           narrow(read(os.path.join(full, "rel_pos_buckets", "buckets.safetensors"))))
     shutil.copytree(os.path.join(full, "pickle"), "pickle", dirs_exist_ok=True)
+    os.makedirs("diart", exist_ok=True)
+    shutil.copyfile(os.path.join(full, "offline", "diart", "io.safetensors"),
+                    "diart/io.safetensors")
     speaker_network(os.path.join(full, "offline"))
     for case, files in (("hf-wavlm-base-tiny", ["config.json", "pytorch_model.bin"]),
                         ("hf-wavlm-large-tiny", ["config.json", "model.safetensors"])):
