@@ -117,6 +117,18 @@ refused 2 'multiple of 20 ms' "$antiphon" stream --step 30
 refused 2 '0.1 to 120' "$antiphon" stream --window 1000
 refused 1 'does not fit a window' "$antiphon" stream --window 1 --step 2000 --fast --input "$audio"
 
+# -- a model that cannot keep up says so while it runs, and what to try
+"$antiphon" stream --input "$audio" --window 8 --step 20 --jsonl - >"$dir/out" 2>"$dir/err" &
+pid=$!
+for i in $(seq 60); do
+    grep -q 'cannot keep up' "$dir/err" && break
+    sleep 0.5
+done
+kill -INT $pid
+wait $pid || true
+grep -q 'cannot keep up: 20 ms of audio take .* ms to compute; try --step [1-9]00' "$dir/err" ||
+    complain "a stream that is too slow says: $(cat "$dir/err")"
+
 # -- Ctrl-C: what was said is there, whole
 "$antiphon" stream --input "$audio" --rttm "$dir/c.rttm" --jsonl "$dir/c.jsonl" >/dev/null 2>&1 &
 pid=$!
@@ -132,6 +144,8 @@ off=$(grep -c speaker_off "$dir/c.jsonl" || true)
 [ "$(grep -c ^SPEAKER "$dir/c.rttm")" -eq "$off" ] || complain "RTTM and JSON lines disagree"
 
 # -- bench
+"$antiphon" bench --seconds 1 --window 2 --step 1000 --json >"$dir/bench.json"
+grep -q '"window_ms":.*2000' "$dir/bench.json" || complain "bench --window: $(cat "$dir/bench.json")"
 "$antiphon" bench --seconds 2 --json >"$dir/bench.json"
 for key in rtf audio_seconds block_ms stages macs_per_second gflops peak_gflops rss_bytes threads \
     latency_ms p50 p99 max; do
