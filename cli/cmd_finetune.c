@@ -8,6 +8,7 @@
 #include "cli/reach_list.h"
 #include "prune/run.h"
 
+#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,7 +35,7 @@ struct arguments {
     const char *freeze, *assignment;
     double lr, lr_encoder, decay, clip, clip_quantile, ema, dropout, layer_drop, affinity;
     double vector, vector_margin, vector_scale;
-    double hours, lr_floor, beta2, extractor_gradient;
+    double hours, audio_hours, lr_floor, beta2, extractor_gradient;
     int batch, accumulate, threads, dev_clips, patience, average, recompute, frozen_batch_norm;
     long steps, warmup, validate_every, save_every;
     long long seed;
@@ -143,7 +144,7 @@ static int fill_settings(struct trainer_settings *s, const struct arguments *a, 
     s->frozen_batch_norm = a->frozen_batch_norm;
     s->seed = (uint64_t)a->seed;
     if (a->batch < 1 || a->accumulate < 1 || a->threads < 1 || a->steps < 1 || a->warmup < 0 ||
-        a->validate_every < 1 || a->save_every < 1 || a->lr < 0.0 || a->decay < 0.0 ||
+        a->validate_every < 1 || a->save_every < 1 || a->lr < 0.0 || a->audio_hours < 0.0 || a->decay < 0.0 ||
         a->ema < 0.0 || a->ema >= 1.0 || a->dropout >= 1.0 || a->clip_quantile > 1.0 ||
         a->vector < 0.0 || a->affinity < 0.0 ||
         !(a->vector_margin >= 0.0 && a->vector_margin <= 1.5) || !(a->vector_scale > 0.0) ||
@@ -205,7 +206,8 @@ static int train(struct trainer *t, const struct arguments *a, const struct fine
     snprintf(provenance, sizeof(provenance),
              "antiphon finetune, from %s, data %s, %ld steps of %d clips of %.3g s, seed %lld",
              a->model ? a->model : a->arch ? a->arch : a->config,
-             a->data.speech ? a->data.speech : a->data.data, a->steps, a->batch * a->accumulate,
+             a->data.speech ? a->data.speech : a->data.data, t->settings.steps,
+             a->batch * a->accumulate,
              (double)from->train->n_samples / 16000.0, a->seed);
     if (reach_list_parse(run.dev_blocks, &run.n_dev_blocks, TRAINER_MAX_REACHES, "--dev-block-ms",
                          a->dev_blocks, err))
@@ -214,7 +216,7 @@ static int train(struct trainer *t, const struct arguments *a, const struct fine
     sigaction(SIGTERM, &action, NULL);
     snprintf(telling.what, sizeof(telling.what), "training");
     if (is_first)
-        progress_begin(&telling.progress, telling.what, "steps", (double)a->steps);
+        progress_begin(&telling.progress, telling.what, "steps", (double)t->settings.steps);
     int end = run_training(t, &run, err);
     if (is_first)
         progress_end(&telling.progress);
@@ -226,6 +228,13 @@ static int train(struct trainer *t, const struct arguments *a, const struct fine
     else
         fprintf(stderr, "%s is made; log and state are in %s\n", a->output, folder);
     return 0;
+}
+
+static long steps_of(const struct arguments *a, const struct clip_source *source, int ranks)
+{
+    double clip = (double)source->n_samples / 16000.0;
+
+    return (long)ceil(3600.0 * a->audio_hours / (clip * a->batch * a->accumulate * ranks));
 }
 
 static int finetune(const struct arguments *a, char *freeze, struct ranks *ranks,
@@ -246,6 +255,8 @@ static int finetune(const struct arguments *a, char *freeze, struct ranks *ranks
     if (status == 0)
         status = finetune_sources_open(&sources, &a->data, &parsed, a->threads,
                                        (uint64_t)a->seed, err);
+    if (status == 0 && a->audio_hours > 0.0)
+        settings.steps = steps_of(a, sources.train, ranks->size);
     if (status == 0)
         status = trainer_open(&trainer, config, a->model ? &weights : NULL, sources.train,
                               &settings, ranks, err);
@@ -282,6 +293,8 @@ int cmd_finetune(int argc, const char **argv, struct error *err)
         {"batch", 0, POPT_ARG_INT, &a.batch, 0, "clips of a step, of each rank (16)", "N"},
         {"accumulate", 0, POPT_ARG_INT, &a.accumulate, 0, "so many batches make a step (1)", "N"},
         {"steps", 0, POPT_ARG_LONG, &a.steps, 0, "length of the run (10000)", "N"},
+        {"audio", 0, POPT_ARG_DOUBLE, &a.audio_hours, 0,
+         "instead of --steps: as many as take in so many hours of audio", "H"},
         {"lr", 0, POPT_ARG_DOUBLE, &a.lr, 0, "learning rate (1e-3)", "R"},
         {"lr-encoder", 0, POPT_ARG_DOUBLE, &a.lr_encoder, 0, "of the encoder (the same)", "R"},
         {"schedule", 0, POPT_ARG_STRING, &a.schedule, 0, "constant, cosine or plateau", "NAME"},

@@ -23,6 +23,7 @@ const struct command commands[] = {
     {"finetune", "train a model for diarization", cmd_finetune},
     {"prune", "make a smaller model that does the same", cmd_prune},
     {"simulate", "make meetings from recordings of one person each", cmd_simulate},
+    {"evaluate", "frame errors of a model on meetings with a reference", cmd_evaluate},
     {"bench", "measure speed, latency and memory on this machine", cmd_bench},
     {NULL, NULL, NULL},
 };

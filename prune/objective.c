@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "prune/objective.h"
 
+#include "model/hungarian.h"
 #include "model/op.h"
-#include "prune/assign.h"
 
+#include <assert.h>
 #include <math.h>
 #include <string.h>
 
@@ -114,9 +115,10 @@ static void least_nll(int *to, const struct objective *o, const float *scores,
 void objective_assign_hard(int *to, const struct objective *o, const float *scores,
                            const uint8_t *labels, int T, int n_targets)
 {
+    enum { ASSIGN_MAX = CLIP_MAX_SPEAKERS }; // as many local speakers as a model may have
     int n = o->powerset.n_speakers, rows = n_targets > n ? n_targets : n, map[ASSIGN_MAX];
     int differ[ASSIGN_MAX][ASSIGN_MAX] = {{0}};
-    double cost[ASSIGN_MAX * ASSIGN_MAX], most = 0.0;
+    double cost[ASSIGN_MAX * ASSIGN_MAX], scratch[6 * ASSIGN_MAX], most = 0.0;
 
     for (int t = 0; t < T; t++) {
         unsigned hard = powerset_argmax(scores + (size_t)t * (size_t)o->powerset.n_classes,
@@ -135,7 +137,8 @@ void objective_assign_hard(int *to, const struct objective *o, const float *scor
     }
     for (int i = n * n_targets; i < rows * n_targets; i++)
         cost[i] = most + 1.0;
-    assign(map, cost, rows, n_targets);
+    assert(hungarian_scratch_bytes(rows, n_targets) <= sizeof(scratch));
+    hungarian_in(scratch, map, cost, rows, n_targets);
     for (int j = 0; j < n_targets; j++)
         to[j] = -1;
     for (int i = 0; i < n; i++) {

@@ -4,7 +4,6 @@
 #include "check.h"
 
 #include "model/op.h"
-#include "prune/assign.h"
 #include "prune/objective.h"
 #include "prune/optimizer.h"
 #include "prune/voice_loss.h"
@@ -90,57 +89,6 @@ static void test_upstream(void **state)
         assert_int_equal(o.class_of[mask], classes[i]);
     }
     checkpoint_close(&golden);
-}
-
-static double permuted_cost(const double *cost, const int *order, int n, int columns)
-{
-    double sum = 0.0;
-
-    for (int i = 0; i < n; i++)
-        sum += cost[i * columns + order[i]];
-    return sum;
-}
-
-/* The least sum over all choices of different columns. */
-static double least(const double *cost, int n, int columns, int row, unsigned used)
-{
-    double best = INFINITY;
-
-    if (row == n)
-        return 0.0;
-    for (int j = 0; j < columns; j++) {
-        if (!(used >> j & 1)) {
-            double c = cost[row * columns + j] + least(cost, n, columns, row + 1, used | 1u << j);
-            best = c < best ? c : best;
-        }
-    }
-    return best;
-}
-
-static void test_assign(void **state)
-{
-    struct random rng;
-
-    random_init(&rng, check_seed());
-    for (int trial = 0; trial < 300; trial++) {
-        int n = 1 + (int)(random_bits(&rng) % 5), columns = n + (int)(random_bits(&rng) % 3);
-        int map[ASSIGN_MAX];
-        double cost[ASSIGN_MAX * ASSIGN_MAX];
-        for (int i = 0; i < n * columns; i++)
-            cost[i] = (double)(random_bits(&rng) % 5);
-        assign(map, cost, n, columns);
-        assert_true(permuted_cost(cost, map, n, columns) == least(cost, n, columns, 0, 0));
-        double turned[ASSIGN_MAX * ASSIGN_MAX];
-        for (int i = 0; i < n; i++) {
-            for (int j = 0; j < columns; j++)
-                turned[j * n + i] = cost[i * columns + j];
-        }
-        double sum = 0.0;
-        assign(map, turned, columns, n);
-        for (int j = 0; j < columns; j++)
-            sum += map[j] >= 0 ? turned[j * n + map[j]] : 0.0;
-        assert_true(sum == least(cost, n, columns, 0, 0));
-    }
 }
 
 static void random_clip(struct clip *clip, float *scores, struct random *rng)
@@ -348,7 +296,7 @@ static void test_optimizer(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_upstream), cmocka_unit_test(test_assign),
+        cmocka_unit_test(test_upstream),
         cmocka_unit_test(test_exact),    cmocka_unit_test(test_affinity),
         cmocka_unit_test(test_voice_loss), cmocka_unit_test(test_voice_margin),
         cmocka_unit_test(test_optimizer),

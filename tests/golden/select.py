@@ -101,5 +101,31 @@ def main(full, models):
     subset(os.path.join(models, "samples.safetensors"), os.path.join("nano", "samples.safetensors"),
            r".*\.(wav|logp)|ami_EN2002a_7s\.B16\.sum")
 
+def offline(full):
+    small = r"out\.(train_chunk_idx|train_speaker_idx|count|linkage|fcluster|ahc_clusters|train_clusters" \
+            r"|Phi|gamma|pi|elbo|invL|constrained_argmax|hard_clusters|hard_clusters_final|soft_clusters|binary)"
+    for scene in ("scene_a", "scene_edge"): # scene_b and scene_c: see the README
+        src, dst = os.path.join(full, "offline", scene), os.path.join("offline", scene)
+        shutil.copytree(os.path.join(src, "plda"), os.path.join(dst, "plda"), dirs_exist_ok=True)
+        subset(os.path.join(src, "inputs.safetensors"), os.path.join(dst, "inputs.safetensors"),
+               r"in\..*|out\.median|out\.clean_frames")
+        for f in sorted(os.listdir(src)):
+            if not f.endswith(".json"):
+                continue
+            for e in (".json", ".rttm"):
+                shutil.copyfile(os.path.join(src, f[:-5] + e), os.path.join(dst, f[:-5] + e))
+            whole = scene == "scene_edge" or f in ("vbx.json", "ahc_max2.json") and scene == "scene_a"
+            subset(os.path.join(src, f[:-5] + ".safetensors"), os.path.join(dst, f[:-5] + ".safetensors"),
+                   small[:-1] + r"|activations|fea_gram|centroids)" if whole else small)
+    for case, pattern in (("aggregate", r"(in|out)\.[abc]\..*|(in|out)\.median(_short)?|start_frames.*"),
+                          ("binarize", r".*")):
+        src, dst = os.path.join(full, "offline", case), os.path.join("offline", case)
+        os.makedirs(dst, exist_ok=True)
+        for f in os.listdir(src):
+            if not f.endswith(".safetensors"):
+                shutil.copyfile(os.path.join(src, f), os.path.join(dst, f))
+        subset(os.path.join(src, "io.safetensors"), os.path.join(dst, "io.safetensors"), pattern)
+
 if __name__ == "__main__":
     main(sys.argv[1], sys.argv[2])
+    offline(sys.argv[1])

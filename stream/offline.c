@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: MIT
+#include "stream/offline.h"
+
+#include "stream/aggregate.h"
+#include "stream/reconstruct.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct offline_settings offline_defaults(enum clustering_method method, int compat)
+{
+    return (struct offline_settings){
+        .clustering = clustering_defaults(method, compat),
+        .binarize = binarize_defaults(compat),
+        .median = 1,
+        .compat = compat,
+    };
+}
+
+static int filter(struct heard *h, struct error *err)
+{
+    size_t n = (size_t)h->n_frames;
+    uint8_t *filtered = malloc(n);
+
+    if (!filtered)
+        return fail(err, "out of memory");
+    for (int c = 0; c < h->n_windows; c++) {
+        heard_median(filtered, heard_window(h, c), h->n_frames);
+        memcpy(heard_window(h, c), filtered, n);
+    }
+    free(filtered);
+    return 0;
+}
+
+static int add_regions(struct regions *r, const struct reconstruction *who,
+                       const struct binarize_settings *s, struct error *err)
+{
+    float *y = malloc((size_t)who->n_frames * sizeof(float));
+    int status = y ? 0 : fail(err, "out of memory");
+
+    for (int k = 0; status == 0 && k < who->n_columns; k++) {
+        for (int64_t t = 0; t < who->n_frames; t++)
+            y[t] = who->speaks[(size_t)t * (size_t)who->n_columns + (size_t)k];
+        status = binarize(r, k, y, who->n_frames, s, err);
+    }
+    free(y);
+    return status;
+}
+
+/* Ends what lies beyond the recording, and numbers by first appearance. */
+static int tidy(struct regions *r, int *n_speakers, double seconds, struct error *err)
+{
+    int *number = malloc((size_t)*n_speakers * sizeof(int) + 1), n = 0;
+    size_t to = 0;
+
+    if (!number)
+        return fail(err, "out of memory");
+    for (size_t i = 0; i < r->n; i++) {
+        r->list[i].end = r->list[i].end < seconds ? r->list[i].end : seconds;
+        if (r->list[i].start < r->list[i].end)
+            r->list[to++] = r->list[i];
+    }
+    r->n = to;
+    for (int k = 0; k < *n_speakers; k++)
+        number[k] = -1;
+    for (;;) {
+        const struct turn *first = NULL;
+        for (size_t i = 0; i < r->n; i++) {
+            const struct turn *t = &r->list[i];
+            if (number[t->speaker] < 0 && (!first || t->start < first->start))
+                first = t;
+        }
+        if (!first)
+            break;
+        number[first->speaker] = n++;
+    }
+    for (size_t i = 0; i < r->n; i++)
+        r->list[i].speaker = number[r->list[i].speaker];
+    *n_speakers = n;
+    free(number);
+    return 0;
+}
+
+static int run(struct regions *r, int *n_speakers, const struct heard *h, const struct windows *w,
+               const struct offline_settings *s, uint8_t *count, int64_t n_frames,
+               struct error *err)
+{
+    struct clustering c;
+    struct reconstruction who;
+    int most = s->clustering.max_speakers, status;
+
+    for (int64_t t = 0; most && t < n_frames; t++)
+        count[t] = count[t] < most ? count[t] : (uint8_t)most;
+    if (clustering_run(&c, h, &s->clustering, err))
+        return -1;
+    status = reconstruct(&who, h, w, c.label, count, s->compat, err);
+    clustering_release(&c);
+    if (status)
+        return -1;
+    *n_speakers = who.n_columns;
+    if (who.n_columns)
+        status = add_regions(r, &who, &s->binarize, err);
+    else if (s->compat)
+        status = fail(err, "nobody speaks: DiariZen stops here with an error, and so does "
+                           "--compat diarizen");
+    reconstruction_release(&who);
+    return status;
+}
+
+int offline_run(struct regions *r, int *n_speakers, struct heard *h, const struct windows *w,
+                const struct offline_settings *s, double seconds, struct error *err)
+{
+    uint8_t *count = NULL;
+    int64_t n_frames;
+    int status = -1;
+
+    *r = (struct regions){0};
+    *n_speakers = 0;
+    if ((!s->median || filter(h, err) == 0) &&
+        aggregate_count(&count, &n_frames, h, w, 0.0, err) == 0)
+        status = run(r, n_speakers, h, w, s, count, n_frames, err);
+    free(count);
+    if (status == 0 && !s->compat)
+        status = tidy(r, n_speakers, seconds, err);
+    if (status)
+        regions_release(r);
+    return status;
+}

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: MIT
+/* offline.h - from what was heard in all windows to who spoke when: median filter,
+ * count, clustering, reconstruction, regions; DiariZen's order.
+ *
+ * Persons are numbered in the order in which they first speak. With compat
+ * everything is upstream's instead: numbers are the clusters', time stamps those of
+ * frames' middles, speech may lie beyond the end of the recording, and a recording
+ * without speech is an error. Thread: any. */
+#ifndef OFFLINE_H
+#define OFFLINE_H
+
+#include "stream/binarize.h"
+#include "stream/clustering.h"
+#include "stream/windows.h"
+
+struct offline_settings {
+    struct clustering_settings clustering;
+    struct binarize_settings binarize;
+    int median; // 1: filter the decisions first
+    int compat;
+};
+
+struct offline_settings offline_defaults(enum clustering_method method, int compat);
+
+/* Filters h in place. seconds: of the recording, where turns end at the latest.
+ * *n_speakers: numbers below it may be in the regions. */
+int offline_run(struct regions *r, int *n_speakers, struct heard *h, const struct windows *w,
+                const struct offline_settings *s, double seconds, struct error *err);
+
+#endif
