@@ -4,6 +4,8 @@
  * Runs the very steps of the live worker on synthetic audio, block by block with
  * full left context or in full windows, and measures beside it how fast this
  * machine multiplies large matrices, so that the figure means something elsewhere. */
+#include "cli/bench_latency.h"
+#include "cli/bench_table.h"
 #include "cli/command.h"
 #include "cli/json_out.h"
 #include "cli/load.h"
@@ -32,14 +34,15 @@ static const struct usage usage = {
     "its file says unless told otherwise.\n\n"
     "  antiphon bench\n"
     "  antiphon bench --arch base-s80 --block 160 --json\n"
-    "  antiphon bench --arch base-s80 --window 8 --step 500",
+    "  antiphon bench --arch base-s80 --window 8 --step 500\n"
+    "  antiphon bench --arch base --latency base.json",
 };
 
 enum { PUT_SAMPLES = 4096 };
 
 struct arguments {
-    const char *model, *arch;
-    int json, threads;
+    const char *model, *arch, *latency;
+    int json, threads, table;
     struct live_options live;
     double seconds;
 };
@@ -220,6 +223,8 @@ static int bench(const struct arguments *a, struct error *err)
     struct figures f = {.threads = a->threads};
     int status;
 
+    if (a->table)
+        return bench_table(err) ? STATUS_FAILED : STATUS_DONE;
     if (live_options_check(&a->live, err))
         return STATUS_MISUSED;
     if (load_live_model(&loaded, a->model, a->arch, &a->live, err))
@@ -231,6 +236,11 @@ static int bench(const struct arguments *a, struct error *err)
     }
     f.reach = loaded.model.reach;
     op_set_threads(a->threads);
+    if (a->latency) {
+        status = bench_latency(a->latency, &loaded.model, loaded.name, a->threads, err);
+        unload_model(&loaded);
+        return status ? STATUS_FAILED : STATUS_DONE;
+    }
     snprintf(f.name, sizeof(f.name), "%s", loaded.name);
     status = measure(&f, &loaded.model, a->seconds, err);
     unload_model(&loaded);
@@ -250,12 +260,16 @@ int cmd_bench(int argc, const char **argv, struct error *err)
     struct arguments a = {.threads = 1, .live = LIVE_OPTIONS_NONE, .seconds = 30.0};
     const struct poptOption table[] = {
         {"model", 'm', POPT_ARG_STRING, &a.model, 0, "model file [built-in]", "FILE"},
-        {"arch", 0, POPT_ARG_STRING, &a.arch, 0, "base, base-s80, large, large-s80 or nano",
+        {"arch", 0, POPT_ARG_STRING, &a.arch, 0, config_arch_names,
          "ARCH"},
         LIVE_OPTIONS(a.live),
         {"seconds", 0, POPT_ARG_DOUBLE, &a.seconds, 0, "of audio to measure on [30]", "SEC"},
         {"threads", 0, POPT_ARG_INT, &a.threads, 0, "for the matrix products [1]", "N"},
         {"json", 0, POPT_ARG_NONE, &a.json, 0, "print one JSON object", NULL},
+        {"table", 0, POPT_ARG_NONE, &a.table, 0,
+         "the published table of pruned models, and what pruning is worth here", NULL},
+        {"latency", 0, POPT_ARG_STRING, &a.latency, 0,
+         "write what layers of every size up to the model's take, for prune", "FILE"},
         POPT_TABLEEND,
     };
     struct options o;

@@ -4,12 +4,12 @@
 #include "cli/finetune_data.h"
 #include "cli/load.h"
 #include "cli/options.h"
-#include "cli/progress.h"
 #include "cli/reach_list.h"
+#include "cli/stop_signal.h"
+#include "cli/training_bar.h"
 #include "prune/run.h"
 
 #include <math.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,19 +34,12 @@ struct arguments {
     const char *model, *arch, *config, *output, *run, *blocks, *lefts, *dev_blocks, *schedule;
     const char *freeze, *assignment;
     double lr, lr_encoder, decay, clip, clip_quantile, ema, dropout, layer_drop, affinity;
-    double vector, vector_margin, vector_scale;
+    double scores, mels, vector, vector_margin, vector_scale;
     double hours, audio_hours, lr_floor, beta2, extractor_gradient;
     int batch, accumulate, threads, dev_clips, patience, average, recompute, frozen_batch_norm;
     long steps, warmup, validate_every, save_every;
     long long seed;
 };
-
-static volatile sig_atomic_t interrupted;
-
-static void interrupt(int signal_number)
-{
-    interrupted = 1;
-}
 
 static char *read_text(const char *path, struct error *err)
 {
@@ -113,10 +106,50 @@ static int split_freeze(struct trainer_settings *s, char *list, struct error *er
     return 0;
 }
 
+/* A number that is none is in no range. */
+static int check_numbers(const struct arguments *a, struct error *err)
+{
+    const struct {
+        const char *option;
+        double value, low, high;
+    } numbers[] = {
+        {"batch", a->batch, 1, 1e6}, {"accumulate", a->accumulate, 1, 1e6},
+        {"threads", a->threads, 1, TEAM_MAX}, {"steps", (double)a->steps, 1, 1e12},
+        {"audio", a->audio_hours, 0, 1e9}, {"hours", a->hours, 0, 1e6},
+        {"lr", a->lr, 0, 1e3}, {"lr-encoder", a->lr_encoder, -1, 1e3},
+        {"warmup", (double)a->warmup, 0, 1e12}, {"lr-floor", a->lr_floor, 0, 1},
+        {"weight-decay", a->decay, 0, 1e3}, {"beta2", a->beta2, 0, 0.999999},
+        {"clip", a->clip, 0, 1e9}, {"clip-quantile", a->clip_quantile, 0, 1},
+        {"ema", a->ema, 0, 0.999999}, {"dropout", a->dropout, -1, 0.99},
+        {"layer-drop", a->layer_drop, 0, 0.99}, {"affinity", a->affinity, 0, 1e6},
+        {"vector", a->vector, 0, 1e6}, {"vector-margin", a->vector_margin, 0, 1.5},
+        {"vector-scale", a->vector_scale, 0.01, 1e4}, {"mels", a->mels, 0, 1e6},
+        {"scores", a->scores, 0, 1e6}, {"extractor-gradient", a->extractor_gradient, 0, 1e6},
+        {"dev-clips", a->dev_clips, 1, 1e6}, {"average", a->average, 1, 32},
+        {"validate-every", (double)a->validate_every, 1, 1e12},
+        {"save-every", (double)a->save_every, 1, 1e12}, {"patience", a->patience, 0, 1e6},
+        {"chunk", a->data.chunk_seconds, 0, 600}, {"shift", a->data.shift_seconds, 0, 3600},
+        {"augment", a->data.augment, 0, 1}, {"min-speakers", a->data.min_speakers, 0, 64},
+        {"max-speakers", a->data.max_speakers, 0, 64}, {"voices", a->data.voices, 0, 7},
+        {"dev-voices", a->data.dev_voices, 0, 7}, {"turn-length", a->data.turn_length, 0, 100},
+        {"bridge", a->data.bridge, 0, 10},
+    };
+
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(*numbers); i++) {
+        double x = numbers[i].value;
+        if (!(x >= numbers[i].low && x <= numbers[i].high))
+            return fail(err, "--%s %g: expected %g to %g", numbers[i].option, x, numbers[i].low,
+                        numbers[i].high);
+    }
+    return 0;
+}
+
 static int fill_settings(struct trainer_settings *s, const struct arguments *a, char *freeze,
                          struct error *err)
 {
     *s = trainer_defaults();
+    if (check_numbers(a, err))
+        return -1;
     s->batch = a->batch;
     s->accumulate = a->accumulate;
     s->threads = a->threads;
@@ -133,6 +166,8 @@ static int fill_settings(struct trainer_settings *s, const struct arguments *a, 
     s->dropout = a->dropout;
     s->layer_drop = a->layer_drop;
     s->affinity = a->affinity;
+    s->scores = a->scores;
+    s->mels = a->mels;
     s->vector = a->vector;
     s->vector_margin = a->vector_margin;
     s->vector_scale = a->vector_scale;
@@ -143,13 +178,6 @@ static int fill_settings(struct trainer_settings *s, const struct arguments *a, 
     s->recompute = a->recompute;
     s->frozen_batch_norm = a->frozen_batch_norm;
     s->seed = (uint64_t)a->seed;
-    if (a->batch < 1 || a->accumulate < 1 || a->threads < 1 || a->steps < 1 || a->warmup < 0 ||
-        a->validate_every < 1 || a->save_every < 1 || a->lr < 0.0 || a->audio_hours < 0.0 || a->decay < 0.0 ||
-        a->ema < 0.0 || a->ema >= 1.0 || a->dropout >= 1.0 || a->clip_quantile > 1.0 ||
-        a->vector < 0.0 || a->affinity < 0.0 ||
-        !(a->vector_margin >= 0.0 && a->vector_margin <= 1.5) || !(a->vector_scale > 0.0) ||
-        a->average < 1 || a->average > 32 || a->dev_clips < 1)
-        return fail(err, "a number is out of range: see antiphon help finetune");
     return reach_list_parse(s->block_frames, &s->n_blocks, TRAINER_MAX_REACHES, "--block-ms",
                             a->blocks, err) ||
                    reach_list_parse(s->left_frames, &s->n_lefts, TRAINER_MAX_REACHES, "--left-ms",
@@ -159,48 +187,18 @@ static int fill_settings(struct trainer_settings *s, const struct arguments *a, 
                : 0;
 }
 
-/* What the bar shows besides how far it is. */
-struct telling {
-    struct progress progress;
-    char what[160];
-    double loss, der, rate, dev_der;
-    int first;
-};
-
-static void tell(void *user, const struct step_report *r, double der)
-{
-    struct telling *t = user;
-
-    if (!t->first)
-        return;
-    if (!r) {
-        t->dev_der = der;
-        return;
-    }
-    double keep = r->step > 20 ? 0.95 : 0.7, rate = r->audio_seconds / r->seconds;
-    t->loss = t->loss > 0.0 ? keep * t->loss + (1.0 - keep) * r->loss : r->loss;
-    t->der = t->der > 0.0 ? keep * t->der + (1.0 - keep) * r->der : r->der;
-    t->rate = t->rate > 0.0 ? keep * t->rate + (1.0 - keep) * rate : rate;
-    int n = snprintf(t->what, sizeof(t->what), "loss %.3f DER %.1f %.0f s/s", t->loss, t->der,
-                     t->rate);
-    if (t->dev_der > 0.0)
-        snprintf(t->what + n, sizeof(t->what) - (size_t)n, " dev %.1f", t->dev_der);
-    progress_at(&t->progress, (double)r->step);
-}
-
 static int train(struct trainer *t, const struct arguments *a, const struct finetune_sources *from,
                  int is_first, struct error *err)
 {
     char folder[1024], provenance[512];
-    struct telling telling = {.first = is_first};
+    struct training_bar bar;
     struct run_settings run = {
         .folder = folder, .output = a->output, .provenance = provenance,
         .dev = from->dev, .dev_clips = a->dev_clips, .validate_every = a->validate_every,
         .save_every = a->save_every, .average = a->average, .patience = a->patience,
-        .max_seconds = a->hours * 3600.0, .interrupted = &interrupted, .tell = tell,
-        .user = &telling,
+        .max_seconds = a->hours * 3600.0, .interrupted = stop_signal_watch(),
+        .tell = training_bar_tell, .user = &bar,
     };
-    struct sigaction action = {.sa_handler = interrupt};
 
     snprintf(folder, sizeof(folder), "%s%s", a->run ? a->run : a->output, a->run ? "" : ".run");
     snprintf(provenance, sizeof(provenance),
@@ -212,14 +210,9 @@ static int train(struct trainer *t, const struct arguments *a, const struct fine
     if (reach_list_parse(run.dev_blocks, &run.n_dev_blocks, TRAINER_MAX_REACHES, "--dev-block-ms",
                          a->dev_blocks, err))
         return -1;
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-    snprintf(telling.what, sizeof(telling.what), "training");
-    if (is_first)
-        progress_begin(&telling.progress, telling.what, "steps", (double)t->settings.steps);
+    training_bar_begin(&bar, "training", t->settings.steps, is_first);
     int end = run_training(t, &run, err);
-    if (is_first)
-        progress_end(&telling.progress);
+    training_bar_end(&bar);
     if (end < 0 || !is_first)
         return end < 0 ? -1 : 0;
     if (end == RUN_INTERRUPTED)
@@ -276,7 +269,7 @@ int cmd_finetune(int argc, const char **argv, struct error *err)
         .blocks = "160,320,500,1000,whole", .lefts = "4000,8000,whole", .dev_blocks = "320,whole",
         .schedule = "constant", .assignment = "exact", .lr = 1e-3, .lr_encoder = -1.0, .decay = 0.01,
         .clip_quantile = 0.9, .dropout = -1.0, .beta2 = 0.999, .extractor_gradient = 0.1,
-        .vector_margin = 0.2, .vector_scale = 30.0,
+        .scores = 1.0, .vector_margin = 0.2, .vector_scale = 30.0,
         .batch = 16, .accumulate = 1, .threads = (int)sysconf(_SC_NPROCESSORS_ONLN),
         .dev_clips = 32, .average = 5, .steps = 10000, .validate_every = 500, .save_every = 100,
         .seed = 1, .data.augment = 0.5,
@@ -315,6 +308,10 @@ int cmd_finetune(int argc, const char **argv, struct error *err)
         {"vector-margin", 0, POPT_ARG_DOUBLE, &a.vector_margin, 0,
          "its additive angular margin, radians (0.2)", "R"},
         {"vector-scale", 0, POPT_ARG_DOUBLE, &a.vector_scale, 0, "its scale of cosines (30)", "S"},
+        {"mels", 0, POPT_ARG_DOUBLE, &a.mels, 0,
+         "weight of regressing log-mels from the feature projection (0)", "W"},
+        {"scores", 0, POPT_ARG_DOUBLE, &a.scores, 0,
+         "weight of the powerset loss (1); 0: the other losses alone", "W"},
         {"assignment", 0, POPT_ARG_STRING, &a.assignment, 0,
          "of speakers: exact (least loss) or hard (upstream's)", "NAME"},
         {"extractor-gradient", 0, POPT_ARG_DOUBLE, &a.extractor_gradient, 0,

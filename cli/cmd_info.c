@@ -15,7 +15,7 @@ static const struct usage usage = {
     "MODEL|ARCH",
     "Prints the architecture, parameters, multiply-accumulates per second of audio, and\n"
     "what pruning left in each layer. MODEL is a model file or checkpoint, or built-in;\n"
-    "ARCH one of base, base-s80, large, large-s80, nano.\n\n"
+    "ARCH one of base, base-s80, base-s90, large, large-s80, large-s90, fbank, nano.\n\n"
     "  antiphon info built-in\n"
     "  antiphon info base-s80 --json",
 };

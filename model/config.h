@@ -85,7 +85,8 @@ int config_parse(struct model_config *c, const char *json, struct error *err);
 
 /* The configuration of a named architecture as JSON text, to be freed by the
  * caller, or NULL for an unknown name or without memory. Names: base,
- * base-s80, large, large-s80, fbank (each with DiariZen's readout), nano. */
+ * base-s80, base-s90, large, large-s80, large-s90, fbank (each with DiariZen's readout),
+ * nano. */
 char *config_arch_json(const char *name, struct error *err);
 
 /* The names config_arch_json knows, for messages. */

@@ -3,6 +3,7 @@
 
 #include "model/kernels.h"
 #include "model/op.h"
+#include "model/open_norm.h"
 #include "model/pos_conv.h"
 #include "model/positions.h"
 
@@ -261,11 +262,15 @@ void encoder_input_forward(struct encoder_acts *a, struct encoder_state *s,
     struct pos_conv_shape pos = encoder_pos_conv(&c->wavlm);
     int T = blocks_rows(blocks, n_blocks), C = c->wavlm.embed;
     int width = (int)axis_size(c, AXIS_FEATURES, 0);
+    const float *open = training_open(a->training, c->wavlm.n_convs - 1);
     size_t n = (size_t)T * (size_t)C;
 
     if (c->wavlm.fbank) // whose statistics were taken before
         kernels->scale_shift(a->features_normed, features, p->features_norm.weight,
                              p->features_norm.bias, T, width);
+    else if (open)
+        open_norm_forward(a->features_normed, a->features_mean, a->features_rstd, features,
+                          p->features_norm.weight, p->features_norm.bias, open, T, width);
     else
         kernels->layer_norm(a->features_normed, a->features_mean, a->features_rstd, features,
                             p->features_norm.weight, p->features_norm.bias, T, width);

@@ -3,6 +3,7 @@
 
 #include "model/kernels.h"
 #include "model/op.h"
+#include "model/open_norm.h"
 
 #include <assert.h>
 #include <math.h>
@@ -152,6 +153,17 @@ static void group_norm_forward(float *y, struct extractor_acts *a, struct statis
     kernels_get()->scale_shift(y, x, scale, shift, n.all, s->width);
 }
 
+void extractor_norm(float *dst, float *mean, float *rstd, const struct training *t, int layer,
+                    const float *y, const struct norm_params *p, int T, int C)
+{
+    const float *open = training_open(t, layer);
+
+    if (open)
+        open_norm_forward(dst, mean, rstd, y, p->weight, p->bias, open, T, C);
+    else
+        kernels_get()->layer_norm(dst, mean, rstd, y, p->weight, p->bias, T, C);
+}
+
 /* Norm and GELU of one layer's outputs, into the next layer's inputs. */
 static void activate(float *dst, struct extractor_acts *a, struct extractor_state *s,
                      const struct model_config *c, const struct model_params *p, int layer,
@@ -166,8 +178,8 @@ static void activate(float *dst, struct extractor_acts *a, struct extractor_stat
     if (c->wavlm.group_norm && layer == 0)
         group_norm_forward(dst, a, &s->group, y, norm, block, n);
     if (!c->wavlm.group_norm)
-        kernels->layer_norm(dst, a->mean[layer] + row, a->rstd[layer] + row, y, norm->weight,
-                            norm->bias, n.all, channels);
+        extractor_norm(dst, a->mean[layer] + row, a->rstd[layer] + row, a->training, layer, y, norm,
+                       n.all, channels);
     kernels->gelu(dst, c->wavlm.group_norm && layer > 0 ? y : dst, floats);
     if (mask)
         kernels->scale_columns(dst, dst, mask, n.all, channels);

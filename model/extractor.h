@@ -83,6 +83,11 @@ void fbank_block_forward(float *features, struct extractor_acts *a, struct extra
                          const struct extractor_weights *w, const struct model_config *c,
                          const float *samples, const struct block *b);
 
+/* The LayerNorm of a convolution's outputs y, over C channels. mean, rstd [T] are
+ * results too. */
+void extractor_norm(float *dst, float *mean, float *rstd, const struct training *t, int layer,
+                    const float *y, const struct norm_params *p, int T, int C);
+
 /* Floats of each of the three scratch areas of extractor_backward. */
 size_t extractor_scratch_floats(const struct model_config *c, const struct call_size *call);
 

@@ -8,6 +8,7 @@
 
 #include "model/kernels.h"
 #include "model/op.h"
+#include "model/open_norm.h"
 
 #include <string.h>
 
@@ -125,8 +126,8 @@ static void activation_backward(float *d, float *z, struct model_params *slopes,
         kernels->scale_shift(z, y, a->scale + (size_t)block * (size_t)C,
                              a->shift + (size_t)block * (size_t)C, n, C);
     else if (!w->group_norm)
-        kernels->layer_norm(z, a->mean[layer] + row, a->rstd[layer] + row, y, norm->weight,
-                            norm->bias, n, C);
+        extractor_norm(z, a->mean[layer] + row, a->rstd[layer] + row, a->training, layer, y, norm, n,
+                       C);
     else
         memcpy(z, y, floats * sizeof(float));
     if (mask) {
@@ -138,10 +139,13 @@ static void activation_backward(float *d, float *z, struct model_params *slopes,
     for (int from = 0; grouped && from < C; from += TILE)
         group_tile_backward(d, &slopes->conv[0].norm, debt, a, norm, y, block,
                             at->seen[layer + 1], n, C, from);
-    if (!w->group_norm)
-        kernels->layer_norm_backward(d, slopes->conv[layer].norm.weight,
-                                     slopes->conv[layer].norm.bias, d, y, a->mean[layer] + row,
-                                     a->rstd[layer] + row, norm->weight, n, C);
+    struct norm_params *by = &slopes->conv[layer].norm;
+    const float *open = training_open(a->training, layer);
+    float *mean = a->mean[layer] + row, *rstd = a->rstd[layer] + row;
+    if (!w->group_norm && open)
+        open_norm_backward(d, by->weight, by->bias, d, y, mean, rstd, norm->weight, open, n, C);
+    else if (!w->group_norm)
+        kernels->layer_norm_backward(d, by->weight, by->bias, d, y, mean, rstd, norm->weight, n, C);
 }
 
 static void block_backward(struct model_params *d, struct extractor_weights *dw,

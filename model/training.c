@@ -10,6 +10,11 @@ const struct masks *training_masks(const struct training *t)
     return t && t->masks ? t->masks : &none;
 }
 
+const float *training_open(const struct training *t, int layer)
+{
+    return t && t->open_norms && layer >= 0 ? training_masks(t)->conv[layer] : NULL;
+}
+
 uint64_t dropout_key(const struct training *t, enum dropout_site site, int index)
 {
     struct random rng;

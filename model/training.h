@@ -26,6 +26,7 @@ struct training {
     float layer_drop; // probability that an encoder layer is left out of a call
     int batch_statistics; // BatchNorm: of the batch's rows, not the running ones
     const struct masks *masks; // or NULL
+    int open_norms;  // norms over gated channels count the open ones alone (open_norm.h)
 
     /* Adds x [n] up over all that share the batch (threads, ranks), each of
      * whom gets the sum; NULL: nobody else. */
@@ -35,6 +36,10 @@ struct training {
 
 /* The gates, all NULL where there are none. */
 const struct masks *training_masks(const struct training *t);
+
+/* The gates of the channels that a norm runs over, where it counts the open ones
+ * alone; NULL: it counts all. layer: the convolution whose results they are. */
+const float *training_open(const struct training *t, int layer);
 
 /* Places where numbers are dropped; the second half of a dropout's key. */
 enum dropout_site {

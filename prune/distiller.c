@@ -127,6 +127,16 @@ void distiller_slopes(struct distiller *d, const struct masks *slopes, long step
         expected_size(&d->gates, s->target, &s->time, -slope / d->unpruned);
 }
 
+const struct masks *distiller_masks(const struct distiller *d)
+{
+    return d && d->gates.n ? &d->gates.masks : NULL;
+}
+
+double distiller_penalty(const struct distiller *d)
+{
+    return d->gates.n ? lagrangian_loss(&d->lagrangian, d->sparsity, d->target_now) : 0.0;
+}
+
 double distiller_squares(const struct distiller *d)
 {
     double sum = 0.0;

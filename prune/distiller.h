@@ -19,10 +19,11 @@ struct distiller_settings {
     int layers[MAX_LAYERS + 1], n_layers; // representations to compare; none: four, evenly
     unsigned units;       // gates on those; 0: distillation alone
     enum size_target target;
-    struct size_weights time; // of TARGET_TIME
+    struct latency time;  // of TARGET_TIME
     double sparsity;      // to reach
     long sparsity_warmup; // steps over which the target rises to it
     double reg_lr;        // of gates and multipliers
+    int open_norms;       // norms over gated channels count the open ones alone
     uint64_t seed;
 };
 
@@ -54,6 +55,12 @@ void distiller_slopes(struct distiller *d, const struct masks *slopes, long step
 
 /* Moves gates and multipliers; scale: of the clipping. */
 void distiller_apply(struct distiller *d, double scale, long step);
+
+/* The gates' values as the forward pass takes them; NULL: no distiller, or no gates. */
+const struct masks *distiller_masks(const struct distiller *d);
+
+/* What the Lagrangian adds to the loss, as of the last step; 0 without gates. */
+double distiller_penalty(const struct distiller *d);
 
 /* Sum of squares of the gates' slopes. */
 double distiller_squares(const struct distiller *d);

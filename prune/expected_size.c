@@ -73,35 +73,32 @@ static double params_size(const struct counts *n, struct counts *d, const struct
     return size;
 }
 
-/* Multiply-accumulates of one second, each kind times its weight. */
-static double work_size(const struct counts *n, struct counts *d, const struct model_config *c,
-                        const struct size_weights *by)
+/* Multiply-accumulates of one second. */
+static double macs_size(const struct counts *n, struct counts *d, const struct model_config *c)
 {
     const struct wavlm_config *w = &c->wavlm;
-    double E = w->embed, T = 16000.0, in = 1.0, *d_in = NULL, size = by->fixed;
+    double E = w->embed, T = 16000.0, in = 1.0, *d_in = NULL, size = 0.0;
 
     for (int i = 0; i < w->n_convs; i++) {
         double k = w->conv[i].kernel, out = n->conv[i];
         T = floor((T - k) / w->conv[i].stride) + 1.0;
-        double each = by->conv[i] * T * k;
-        size += each * in * out;
-        d->conv[i] += each * in;
+        size += T * k * in * out;
+        d->conv[i] += T * k * in;
         if (d_in)
-            *d_in += each * out;
+            *d_in += T * k * out;
         in = out;
         d_in = &d->conv[i];
     }
     T = w->fbank ? 49.0 : T;
     in = d_in ? in : (double)axis_size(c, AXIS_FEATURES, 0);
-    size += by->projection * T * in * E;
+    size += T * in * E;
     if (d_in)
-        *d_in += by->projection * T * E;
+        *d_in += T * E;
     if (w->pos_kernel)
-        size += by->projection * (T + 2 * (w->pos_kernel / 2) - w->pos_kernel + 1) *
-                w->pos_kernel * E * E / w->pos_groups;
+        size += (T + 2 * (w->pos_kernel / 2) - w->pos_kernel + 1) * w->pos_kernel * E * E /
+                w->pos_groups;
     for (int i = 0; i < w->n_layers; i++) {
-        double attention = by->attention * (4.0 * T * E + 2.0 * T * T);
-        double feed_forward = by->feed_forward * 2.0 * T * E;
+        double attention = 4.0 * T * E + 2.0 * T * T, feed_forward = 2.0 * T * E;
         size += n->attention[i] * attention * n->columns[i] +
                 n->feed_forward[i] * feed_forward * n->ff[i];
         d->columns[i] += n->attention[i] * attention;
@@ -112,30 +109,60 @@ static double work_size(const struct counts *n, struct counts *d, const struct m
     return size;
 }
 
-static double size_of(const struct counts *n, struct counts *d, const struct model_config *c,
-                      enum size_target target, const struct size_weights *weights)
+/* Milliseconds of a live block. */
+static double time_size(const struct counts *n, struct counts *d, const struct model_config *c,
+                        const struct latency *l)
 {
-    struct size_weights macs = {.projection = 1.0, .attention = 1.0, .feed_forward = 1.0};
+    const struct wavlm_config *w = &c->wavlm;
+    double in = 1.0, *d_in = NULL, size = l->fixed_ms;
 
-    for (int i = 0; i < MAX_CONVS; i++)
-        macs.conv[i] = 1.0;
+    for (int i = 0; i < w->n_convs; i++) {
+        double by_in, by_out;
+        size += latency_grid_at(&l->conv[i], in, n->conv[i], &by_in, &by_out);
+        d->conv[i] += by_out;
+        if (d_in)
+            *d_in += by_in;
+        in = n->conv[i];
+        d_in = &d->conv[i];
+    }
+    if (d_in) {
+        double by_in;
+        size += latency_curve_at(&l->projection, in, &by_in);
+        *d_in += by_in;
+    }
+    for (int i = 0; i < config_layers_used(c); i++) {
+        double width = config_head_width(w, i), by_heads, by_units;
+        double attention = latency_curve_at(&l->attention, n->columns[i] / width, &by_heads);
+        double feed_forward = latency_curve_at(&l->feed_forward, n->ff[i], &by_units);
+        size += n->attention[i] * attention + n->feed_forward[i] * feed_forward;
+        d->columns[i] += n->attention[i] * by_heads / width;
+        d->ff[i] += n->feed_forward[i] * by_units;
+        d->attention[i] += attention;
+        d->feed_forward[i] += feed_forward;
+    }
+    return size;
+}
+
+static double size_of(const struct counts *n, struct counts *d, const struct model_config *c,
+                      enum size_target target, const struct latency *time)
+{
     if (target == TARGET_PARAMS)
         return params_size(n, d, c);
-    return work_size(n, d, c, target == TARGET_TIME ? weights : &macs);
+    return target == TARGET_MACS ? macs_size(n, d, c) : time_size(n, d, c, time);
 }
 
 struct expected_size expected_size(struct gates *g, enum size_target target,
-                                   const struct size_weights *weights, double factor)
+                                   const struct latency *time, double factor)
 {
     struct counts n = {0}, d = {0}, ignored = {0};
     struct expected_size size;
 
     count_all(&n, g->config);
-    size.unpruned = size_of(&n, &ignored, g->config, target, weights);
+    size.unpruned = size_of(&n, &ignored, g->config, target, time);
     for (int k = 0; k < g->n; k++)
         *count_of(&n, &g->list[k]) =
             gate_open_count(&g->list[k]) * unit_width(&g->list[k], g->config);
-    size.size = size_of(&n, &d, g->config, target, weights);
+    size.size = size_of(&n, &d, g->config, target, time);
     for (int k = 0; factor != 0.0 && k < g->n; k++) {
         struct gate *gate = &g->list[k];
         double slope = factor * *count_of(&d, gate) * unit_width(gate, g->config);

@@ -5,29 +5,25 @@
  * Parameters and multiply-accumulates are counted as upstream counts them: the
  * relative positions and their gates left out, one second of audio as one
  * window of 49 frames. A gate's open count stands for its axis, so neighbouring
- * convolutions are coupled. Time is a sum of the same terms, each weighed with
- * the nanoseconds it was measured to take (struct size_weights). */
+ * convolutions are coupled. Time is what a measured table of layer shapes says,
+ * between its shapes by interpolation (latency.h). */
 #ifndef EXPECTED_SIZE_H
 #define EXPECTED_SIZE_H
 
 #include "prune/gates.h"
+#include "prune/latency.h"
 
 enum size_target { TARGET_PARAMS, TARGET_MACS, TARGET_TIME };
-
-/* Cost of each kind of multiply-accumulate, for TARGET_TIME: ns each, and ns a
- * second of audio of what does not change. */
-struct size_weights {
-    double conv[MAX_CONVS], projection, attention, feed_forward, fixed;
-};
 
 struct expected_size {
     double size;      // expected
     double unpruned;  // with all gates open
 };
 
-/* Adds factor times the slope of size to the gates' slopes; factor 0: none. */
+/* Adds factor times the slope of size to the gates' slopes; factor 0: none. time: of
+ * TARGET_TIME. */
 struct expected_size expected_size(struct gates *g, enum size_target target,
-                                   const struct size_weights *weights, double factor);
+                                   const struct latency *time, double factor);
 
 /* Elements of all encoder tensors of a list: what sparsity is a share of. */
 double encoder_parameters(const struct model_config *c);

@@ -2,10 +2,11 @@
 /* objective.h - the loss of one clip: what the trainer minimises, and what it
  * shows of it.
  *
- *   loss = powerset NLL under the best permutation of the speakers
+ *   loss = scores * powerset NLL under the best permutation of the speakers
  *        + affinity * deep-clustering loss of the speaker vectors
  *        + vector * loss of the speaker vectors against the training's speakers
- *          (voice_loss.h) */
+ *          (voice_loss.h)
+ *        + mels * log-mel regression from the feature projection (mels.h) */
 #ifndef OBJECTIVE_H
 #define OBJECTIVE_H
 
@@ -26,6 +27,7 @@ struct objective_sums {
     double loss;     // summed over frames
     double affinity; // summed over clips that have one
     double vector, vector_clips;   // of voice_loss.h, and the clips that have one
+    double mels; // of mels.h, summed over frames
     double vectors, vectors_right; // speakers' vectors, and those nearest to their own class
     double speech;   // speaker frames of the reference
     double missed, false_alarm, confusion;

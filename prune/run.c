@@ -38,48 +38,74 @@ static int save(struct run *r, struct error *err)
     return run_log_flush(&r->log, err) || trainer_save(r->trainer, r->last, err) ? -1 : 0;
 }
 
-/* Removes the model that is no longer among the best. */
+static int is_in(long step, const long *steps, int n)
+{
+    int in = 0;
+
+    for (int i = 0; i < n; i++)
+        in = in || steps[i] == step;
+    return in;
+}
+
+/* Writes the newest model if it is among the best, and removes those that no longer are. */
 static int keep_best(struct run *r, long step, struct error *err)
 {
     char path[1024];
+    long now[RUN_MAX_BEST], before[RUN_MAX_BEST];
     int n = r->s->average > 0 ? r->s->average : 1;
-    long gone = run_log_dropped(&r->log, n);
+    int n_before = run_log_best_before(&r->log, before, n), n_now = run_log_best(&r->log, now, n);
 
-    if (gone != step) {
+    if (is_in(step, now, n_now)) {
         model_path(r, step, path);
         if (trainer_write_model(r->trainer, path, r->s->provenance, err))
             return -1;
     }
-    if (gone > 0 && gone != step) {
-        model_path(r, gone, path);
-        unlink(path);
+    for (int i = 0; i < n_before; i++) {
+        model_path(r, before[i], path);
+        if (!is_in(before[i], now, n_now))
+            unlink(path);
     }
     return 0;
+}
+
+/* One block length's, into the log; its score. */
+static int score_sums(struct run *r, double *score, const struct objective_sums *sums, int block,
+                      struct error *err)
+{
+    struct trainer *t = r->trainer;
+
+    if (t->distiller) {
+        double distill = sums->loss / sums->frames, penalty = distiller_penalty(t->distiller);
+        *score = distill + penalty;
+        return is_first(r) ? run_log_distance(&r->log, t->step, block, distill, penalty, err) : 0;
+    }
+    double speech = sums->speech > 0.0 ? sums->speech / 100.0 : 1.0;
+    double parts[3] = {sums->missed / speech, sums->false_alarm / speech,
+                       sums->confusion / speech};
+    *score = parts[0] + parts[1] + parts[2];
+    return is_first(r) ? run_log_validation(&r->log, t->step, block, parts, err) : 0;
 }
 
 static int validate(struct run *r, struct error *err)
 {
     const struct run_settings *s = r->s;
     struct trainer *t = r->trainer;
-    double der = 0.0;
+    double mean = 0.0;
 
     for (int i = 0; i < s->n_dev_blocks; i++) {
         struct objective_sums sums;
+        double score;
         if (trainer_validate(t, s->dev, s->dev_first, s->dev_clips, s->dev_blocks[i], s->dev_left,
-                             &sums, err))
+                             &sums, err) ||
+            score_sums(r, &score, &sums, s->dev_blocks[i], err))
             return -1;
-        double speech = sums.speech > 0.0 ? sums.speech / 100.0 : 1.0;
-        double parts[3] = {sums.missed / speech, sums.false_alarm / speech,
-                           sums.confusion / speech};
-        der += (parts[0] + parts[1] + parts[2]) / s->n_dev_blocks;
-        if (is_first(r) && run_log_validation(&r->log, t->step, s->dev_blocks[i], parts, err))
-            return -1;
+        mean += score / s->n_dev_blocks;
     }
     if (s->tell)
-        s->tell(s->user, NULL, der);
+        s->tell(s->user, NULL, mean);
     if (!is_first(r))
-        return run_log_note(&r->log, t->step, der, err);
-    if (run_log_mean(&r->log, t->step, der, err) || keep_best(r, t->step, err))
+        return run_log_note(&r->log, t->step, mean, err);
+    if (run_log_mean(&r->log, t->step, mean, err) || keep_best(r, t->step, err))
         return -1;
     return 0;
 }
@@ -129,6 +155,16 @@ static int stops(const struct run *r)
     return r->trainer->ranks ? ranks_any(r->trainer->ranks, yes) : yes;
 }
 
+/* A step failed and left the state as it was before: that is kept. */
+static int save_before(struct run *r, struct error *err)
+{
+    struct error why = *err, unsaved;
+
+    if (r->trainer->step > 0 && save(r, &unsaved))
+        return fail(err, "%s; and %s", why.text, unsaved.text);
+    return -1;
+}
+
 static int loop(struct run *r, struct error *err)
 {
     const struct run_settings *s = r->s;
@@ -139,7 +175,7 @@ static int loop(struct run *r, struct error *err)
         if (stops(r))
             return save(r, err) ? -1 : RUN_INTERRUPTED;
         if (trainer_step(t, &report, err))
-            return -1;
+            return save_before(r, err);
         if (is_first(r) && run_log_step(&r->log, &report, err))
             return -1;
         if (s->tell)
@@ -163,6 +199,10 @@ static int loop(struct run *r, struct error *err)
 int run_training(struct trainer *t, const struct run_settings *s, struct error *err)
 {
     struct run r = {.trainer = t, .s = s, .began = clock_monotonic()};
+
+    r.log.key = t->distiller ? "loss" : "der";
+    r.log.first = s->best_from;
+    r.log.from_peak = s->best_from_peak;
     int end = begin(&r, err) ? -1 : loop(&r, err);
 
     run_log_close(&r.log);

@@ -9,7 +9,7 @@
 #include <sys/types.h>
 #include <unistd.h>
 
-int run_log_note(struct run_log *l, long step, double der, struct error *err)
+int run_log_note(struct run_log *l, long step, double score, struct error *err)
 {
     if (l->n == l->room) {
         int room = l->room ? 2 * l->room : 64;
@@ -19,7 +19,7 @@ int run_log_note(struct run_log *l, long step, double der, struct error *err)
         l->list = list;
         l->room = room;
     }
-    l->list[l->n++] = (struct run_validation){step, der};
+    l->list[l->n++] = (struct run_validation){step, score};
     return 0;
 }
 
@@ -35,11 +35,13 @@ static int take_line(struct run_log *l, const char *line, long step, struct erro
 {
     cJSON *o = cJSON_Parse(line);
     const cJSON *type = cJSON_GetObjectItemCaseSensitive(o, "type");
-    double at = number(o, "step"), der = number(o, "der");
+    const cJSON *score = cJSON_GetObjectItemCaseSensitive(o, l->key);
+    double at = number(o, "step");
     int keep = at >= 0.0 && at <= (double)step;
 
     if (keep && cJSON_IsString(type) && !strcmp(type->valuestring, "validation") &&
-        !cJSON_GetObjectItemCaseSensitive(o, "block") && run_log_note(l, (long)at, der, err))
+        !cJSON_GetObjectItemCaseSensitive(o, "block") && cJSON_IsNumber(score) &&
+        run_log_note(l, (long)at, score->valuedouble, err))
         keep = -1;
     cJSON_Delete(o);
     return keep;
@@ -105,13 +107,13 @@ int run_log_step(struct run_log *l, const struct step_report *r, struct error *e
 {
     int n = fprintf(l->file,
                     "{\"type\":\"step\",\"step\":%ld,\"clip\":%llu,\"loss\":%.6g,"
-                    "\"affinity\":%.6g,\"vector\":%.6g,\"vector_right\":%.4g,"
+                    "\"affinity\":%.6g,\"vector\":%.6g,\"vector_right\":%.4g,\"mels\":%.6g,"
                     "\"der\":%.4g,\"missed\":%.4g,\"false_alarm\":%.4g,"
                     "\"confusion\":%.4g,\"lr\":%.6g,\"norm\":%.6g,\"clip_norm\":%.6g,"
                     "\"block\":%d,\"left\":%d,\"seconds\":%.4g,\"audio_seconds\":%.6g,"
                     "\"gemm_share\":%.4g,\"sparsity\":%.6g,\"target\":%.6g}\n",
                     r->step, (unsigned long long)r->first_clip, r->loss, r->affinity, r->vector,
-                    r->vector_right, r->der,
+                    r->vector_right, r->mels, r->der,
                     r->missed, r->false_alarm, r->confusion, r->lr, r->norm, r->clip,
                     r->block_frames, r->left_frames, r->seconds, r->audio_seconds, r->gemm_share,
                     r->sparsity, r->target);
@@ -128,50 +130,67 @@ int run_log_validation(struct run_log *l, long step, int block, const double par
     return wrote(l, n, err);
 }
 
-int run_log_mean(struct run_log *l, long step, double der, struct error *err)
+int run_log_distance(struct run_log *l, long step, int block, double distill, double penalty,
+                     struct error *err)
 {
-    int n = fprintf(l->file, "{\"type\":\"validation\",\"step\":%ld,\"der\":%.4f}\n", step, der);
-
-    return wrote(l, n, err) || run_log_note(l, step, der, err) ? -1 : 0;
+    int n = fprintf(l->file,
+                    "{\"type\":\"validation\",\"step\":%ld,\"block\":%d,\"loss\":%.6g,"
+                    "\"distill\":%.6g,\"penalty\":%.6g}\n",
+                    step, block, distill + penalty, distill, penalty);
+    return wrote(l, n, err);
 }
 
-int run_log_best(const struct run_log *l, long *steps, int n)
+int run_log_mean(struct run_log *l, long step, double score, struct error *err)
 {
-    double der[RUN_MAX_BEST];
+    int n = fprintf(l->file, "{\"type\":\"validation\",\"step\":%ld,\"%s\":%.9g}\n", step,
+                    l->key, score);
+
+    return wrote(l, n, err) || run_log_note(l, step, score, err) ? -1 : 0;
+}
+
+/* The first validation that may be among the best of the first n. */
+static int first_of(const struct run_log *l, int n)
+{
+    int first = 0;
+
+    while (first < n && l->list[first].step < l->first)
+        first++;
+    for (int i = first + 1; l->from_peak && i < n; i++)
+        first = l->list[i].score > l->list[first].score ? i : first;
+    return first;
+}
+
+static int best_of(const struct run_log *l, int n_list, long *steps, int n)
+{
+    double score[RUN_MAX_BEST];
     int count = 0;
 
     n = n < RUN_MAX_BEST ? n : RUN_MAX_BEST;
-    for (int i = 0; i < l->n; i++) {
+    for (int i = first_of(l, n_list); i < n_list; i++) {
         int at = count;
-        while (at > 0 && der[at - 1] > l->list[i].der)
+        while (at > 0 && score[at - 1] > l->list[i].score)
             at--;
         if (at == n)
             continue;
         count = count < n ? count + 1 : n;
         for (int k = count - 1; k > at; k--) {
-            der[k] = der[k - 1];
+            score[k] = score[k - 1];
             steps[k] = steps[k - 1];
         }
-        der[at] = l->list[i].der;
+        score[at] = l->list[i].score;
         steps[at] = l->list[i].step;
     }
     return count;
 }
 
-long run_log_dropped(const struct run_log *l, int n)
+int run_log_best(const struct run_log *l, long *steps, int n)
 {
-    struct run_log before = *l;
-    long old[RUN_MAX_BEST], now[RUN_MAX_BEST], newest = l->list[l->n - 1].step;
-    int n_now, n_old, is_in = 0;
+    return best_of(l, l->n, steps, n);
+}
 
-    before.n--;
-    n_old = run_log_best(&before, old, n);
-    n_now = run_log_best(l, now, n);
-    for (int i = 0; i < n_now; i++)
-        is_in = is_in || now[i] == newest;
-    if (!is_in)
-        return newest;
-    return n_old == n_now ? old[n_old - 1] : 0;
+int run_log_best_before(const struct run_log *l, long *steps, int n)
+{
+    return best_of(l, l->n - 1, steps, n);
 }
 
 int run_log_waited(const struct run_log *l)
@@ -179,7 +198,7 @@ int run_log_waited(const struct run_log *l)
     int best = 0;
 
     for (int i = 1; i < l->n; i++)
-        best = l->list[i].der < l->list[best].der ? i : best;
+        best = l->list[i].score < l->list[best].score ? i : best;
     return l->n ? l->n - 1 - best : 0;
 }
 

@@ -14,13 +14,16 @@ enum { RUN_MAX_BEST = 32 };
 
 struct run_validation {
     long step;
-    double der;
+    double score; // DER or loss: less is better
 };
 
 struct run_log {
     FILE *file; // NULL: another rank writes
     struct run_validation *list; // in order of steps
     int n, room;
+    const char *key; // what the score is called: "der" or "loss"
+    long first;      // validations before this step are never among the best,
+    int from_peak;   // nor those before the worst: of pruning, whose loss rises with the target
 };
 
 /* Opens the log for writing; no other process may while this one does. */
@@ -37,16 +40,19 @@ int run_log_step(struct run_log *l, const struct step_report *r, struct error *e
 int run_log_validation(struct run_log *l, long step, int block, const double parts[3],
                        struct error *err);
 
+/* The same of distillation: its loss, and what the Lagrangian adds to it. */
+int run_log_distance(struct run_log *l, long step, int block, double distill, double penalty,
+                     struct error *err);
+
 /* The mean over blocks: noted, and written. */
-int run_log_mean(struct run_log *l, long step, double der, struct error *err);
-int run_log_note(struct run_log *l, long step, double der, struct error *err);
+int run_log_mean(struct run_log *l, long step, double score, struct error *err);
+int run_log_note(struct run_log *l, long step, double score, struct error *err);
 
 /* Steps of the n best validations, best first; their number. */
 int run_log_best(const struct run_log *l, long *steps, int n);
 
-/* The step that the newest validation pushed out of the n best, which may be its
- * own; 0: none. */
-long run_log_dropped(const struct run_log *l, int n);
+/* The same as it was before the newest one. */
+int run_log_best_before(const struct run_log *l, long *steps, int n);
 
 /* Validations since the best one. */
 int run_log_waited(const struct run_log *l);

@@ -122,12 +122,13 @@ struct line {
     float *factor;
 };
 
-/* The gate of an axis, and how many columns one of its values stands for. */
-static const struct gate *axis_gate(const struct model_config *c, const struct gates *g,
-                                    enum axis a, int index, int *each)
+const struct gate *shrink_gate(const struct model_config *c, const struct gates *g,
+                               const struct param *p, int axis, int *each)
 {
+    int index = p->group_index;
+
     *each = 1;
-    switch (a) {
+    switch (p->axis[axis]) {
     case AXIS_CONV: return gates_find(g, GATE_CONV, index);
     case AXIS_CONV_IN: return index ? gates_find(g, GATE_CONV, index - 1) : NULL;
     case AXIS_FEATURES:
@@ -152,7 +153,7 @@ static int line_open(struct line *l, const struct model_config *c, const struct 
                      const struct param *p, int axis)
 {
     int n = (int)p->size[axis], each;
-    const struct gate *gate = axis_gate(c, g, p->axis[axis], p->group_index, &each);
+    const struct gate *gate = shrink_gate(c, g, p, axis, &each);
 
     *l = (struct line){.from = malloc((size_t)n * sizeof(int) + 1),
                        .factor = malloc((size_t)n * sizeof(float) + 1)};
@@ -250,4 +251,24 @@ int shrink(struct model *cut, char **cut_config, const struct model *m, const ch
         return -1;
     }
     return 0;
+}
+
+int shrink_write(const struct model *cut, const char *config, const char *path,
+                 const char *provenance, struct error *err)
+{
+    struct tensor *tensors = calloc((size_t)cut->n_params, sizeof(*tensors));
+    int status;
+
+    if (!tensors)
+        return fail(err, "out of memory");
+    for (int i = 0; i < cut->n_params; i++) {
+        const struct param *p = &cut->list[i];
+        tensors[i] = (struct tensor){.name = p->name, .dtype = DTYPE_F32, .n_axes = p->n_axes,
+                                     .data = param_values(&cut->params, p)};
+        for (int a = 0; a < p->n_axes; a++)
+            tensors[i].size[a] = p->size[a];
+    }
+    status = checkpoint_write(path, tensors, cut->n_params, config, provenance, err);
+    free(tensors);
+    return status;
 }

@@ -19,4 +19,13 @@
 int shrink(struct model *cut, char **cut_config, const struct model *m, const char *config,
            const struct gates *g, const struct reach *reach, struct error *err);
 
+/* The gate that cuts an axis of a tensor, or NULL; each: elements of the axis that
+ * one of its values stands for. */
+const struct gate *shrink_gate(const struct model_config *c, const struct gates *g,
+                               const struct param *p, int axis, int *each);
+
+/* Writes the cut model. */
+int shrink_write(const struct model *cut, const char *config, const char *path,
+                 const char *provenance, struct error *err);
+
 #endif

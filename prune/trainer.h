@@ -13,6 +13,7 @@
 #include "prune/clip.h"
 #include "prune/distiller.h"
 #include "prune/heads.h"
+#include "prune/mels.h"
 #include "prune/objective.h"
 #include "prune/optimizer.h"
 #include "prune/reduce.h"
@@ -37,10 +38,12 @@ struct trainer_settings {
     double extractor_scale; // of the extractor's gradients
     double dropout;     // >= 0: instead of the model's rates
     double layer_drop;
+    double scores;      // weight of the powerset loss; 0: the others alone train
     double affinity;    // weight of the deep-clustering loss
     double vector;      // weight of the loss of voice_loss.h,
     double vector_margin, vector_scale; // its margin in radians and its scale
     int vector_frames;  // that a speaker must be alone in a clip for it
+    double mels;        // weight of the log-mel regression
     int exact;          // permutation by least NLL
     int frozen_batch_norm; // BatchNorm uses its running statistics
     int recompute;
@@ -58,6 +61,7 @@ struct step_report {
     long step; // from 1
     uint64_t first_clip;
     double loss, affinity, der, missed, false_alarm, confusion; // der .. in percent
+    double mels;
     double vector, vector_right;   // its loss, and percent of vectors nearest to their class
     double lr, norm, clip;
     double seconds, audio_seconds; // of this step, over all ranks
@@ -78,9 +82,11 @@ struct trainer {
     int n_params;
     struct model_params m, v, ema; // moments; ema: placed if settings.ema
     struct heads heads;       // what losses need besides the model
-    int voices;               // its head of speakers, -1: none
+    int voices, mel_weight, mel_bias; // numbers of heads, -1: none
+    struct mels mels;
     struct arena moments;
     unsigned char *frozen;    // [n_params]
+    float *buffers;           // what is no weight, as it was before the step in hand
     int n_frames;             // of a clip
     int n_workers;
     struct worker *workers;
@@ -124,7 +130,9 @@ void trainer_close(struct trainer *t);
 int trainer_step(struct trainer *t, struct step_report *report, struct error *err);
 
 /* Scores the weights (the EMA if there is one) on clips first .. first+n-1 of a
- * source of the same clip length, cut into blocks of block_frames (0: whole). */
+ * source of the same clip length, cut into blocks of block_frames (0: whole).
+ * With a distiller sums.loss / sums.frames is the loss of distillation, under
+ * the gates' settled values. */
 int trainer_validate(struct trainer *t, const struct clip_source *source, uint64_t first,
                      int n_clips, int block_frames, int left_frames, struct objective_sums *sums,
                      struct error *err);
@@ -134,12 +142,16 @@ int trainer_validate(struct trainer *t, const struct clip_source *source, uint64
 int trainer_save(const struct trainer *t, const char *path, struct error *err);
 int trainer_resume(struct trainer *t, const char *path, struct error *err);
 
-/* The model alone: the EMA if there is one. */
+/* The model alone: the EMA if there is one. With gates their log_alpha too, under
+ * upstream's names: such a file is no model until it is cut. */
 int trainer_write_model(const struct trainer *t, const char *path, const char *provenance,
                         struct error *err);
 
-/* The mean of models of this shape, tensor by tensor, as one model. */
+/* The mean of models of this shape, tensor by tensor, as one model; of gates likewise. */
 int trainer_average(const struct trainer *t, const char *const *paths, int n, const char *output,
                     const char *provenance, struct error *err);
+
+/* Takes weights and gates of such a file, in place of the trainer's. */
+int trainer_take_model(struct trainer *t, const char *path, struct error *err);
 
 #endif

@@ -62,6 +62,19 @@ static void add_vector(struct writing *w, const char *prefix, const char *name, 
     w->n++;
 }
 
+static int gates_of(const struct trainer *t)
+{
+    return t->distiller ? t->distiller->gates.n : 0;
+}
+
+/* A gate's log_alpha under upstream's name. */
+static void add_log_alpha(struct writing *w, const struct gate *g, const float *log_alpha)
+{
+    snprintf(w->names[w->n], MAX_NAME, "%s.log_alpha", g->name);
+    w->tensors[w->n] = (struct tensor){w->names[w->n], DTYPE_F32, 1, {g->n}, log_alpha};
+    w->n++;
+}
+
 static void add_gates(struct writing *w, const struct distiller *d)
 {
     for (int k = 0; k < d->gates.n; k++) {
@@ -85,7 +98,7 @@ int trainer_save(const struct trainer *t, const char *path, struct error *err)
         [STATE_HISTORY] = t->n_history,
     };
     struct writing w;
-    int n_gates = t->distiller ? t->distiller->gates.n : 0;
+    int n_gates = gates_of(t);
     int status = writing_open(&w, 4 * t->n_params + 3 * n_gates + 3 * t->heads.n + 3, err);
 
     for (int i = 0; status == 0 && i < t->n_params; i++) {
@@ -117,10 +130,12 @@ int trainer_write_model(const struct trainer *t, const char *path, const char *p
 {
     const struct model_params *from = t->settings.ema > 0.0 ? &t->ema : &t->model.params;
     struct writing w;
-    int status = writing_open(&w, t->n_params, err);
+    int status = writing_open(&w, t->n_params + gates_of(t), err);
 
     for (int i = 0; status == 0 && i < t->n_params; i++)
         add(&w, "", &t->list[i], param_values(from, &t->list[i]));
+    for (int k = 0; status == 0 && k < gates_of(t); k++)
+        add_log_alpha(&w, &t->distiller->gates.list[k], t->distiller->gates.list[k].log_alpha);
     if (status == 0)
         status = checkpoint_write(path, w.tensors, w.n, t->config, provenance, err);
     writing_close(&w);
@@ -143,52 +158,125 @@ static int take(float *to, const struct checkpoint *c, const char *prefix, const
     return 0;
 }
 
-/* mean [p] = ((a + b) + c) / n, as upstream adds. */
-static int average_one(float *mean, float *one, const struct checkpoint *files, int n,
-                       const struct param *p, struct error *err)
+/* mean = ((a + b) + c) / n, as upstream adds. */
+static void add_to_mean(float *mean, const float *one, size_t count, int k, int n)
 {
-    size_t count = param_count(p);
-
-    for (int k = 0; k < n; k++) {
-        if (take(k ? one : mean, &files[k], "", p, err))
-            return -1;
-        for (size_t i = 0; k && i < count; i++)
-            mean[i] += one[i];
+    for (size_t i = 0; i < count; i++) {
+        mean[i] = k ? mean[i] + one[i] : one[i];
+        if (k == n - 1)
+            mean[i] /= (float)n;
     }
-    for (size_t i = 0; i < count; i++)
-        mean[i] /= (float)n;
+}
+
+static int take_vector(void *to, const struct checkpoint *c, const char *prefix,
+                       const char *name, const char *suffix, enum dtype dtype, int n,
+                       struct error *err)
+{
+    char key[MAX_NAME];
+
+    snprintf(key, sizeof(key), "%s%s%s", prefix, name, suffix);
+    const struct tensor *t = checkpoint_find(c, key);
+    if (!t || t->dtype != dtype || tensor_count(t) != (size_t)n)
+        return fail(err, "no %s of %d numbers: not a run with these gates", key, n);
+    memcpy(to, t->data, (size_t)n * (dtype == DTYPE_F64 ? sizeof(double) : sizeof(float)));
     return 0;
+}
+
+/* Places for the means of all tensors and gates, and for one of each. */
+struct means {
+    struct model_params mean, one;
+    float **gates, *gate; // [gates], [their widest]
+    struct arena arena;
+};
+
+static int means_open(struct means *m, const struct trainer *t, struct error *err)
+{
+    size_t widest = 1;
+
+    *m = (struct means){.gates = calloc((size_t)gates_of(t) + 1, sizeof(*m->gates))};
+    if (!m->gates)
+        return fail(err, "out of memory");
+    for (int pass = 0; pass < 2; pass++) {
+        params_place(&m->mean, t->list, t->n_params, &m->arena);
+        params_place(&m->one, t->list, t->n_params, &m->arena);
+        for (int k = 0; k < gates_of(t); k++) {
+            size_t n = (size_t)t->distiller->gates.list[k].n;
+            m->gates[k] = arena_floats(&m->arena, n);
+            widest = n > widest ? n : widest;
+        }
+        m->gate = arena_floats(&m->arena, widest);
+        if (pass == 0 && arena_commit(&m->arena, err))
+            return -1;
+    }
+    return 0;
+}
+
+static void means_close(struct means *m)
+{
+    free(m->gates);
+    arena_release(&m->arena);
+}
+
+/* Adds the k-th of n files. */
+static int means_add(struct means *m, const struct trainer *t, const char *path, int k, int n,
+                     struct error *err)
+{
+    struct checkpoint c = {0};
+    int status = checkpoint_open(&c, path, err);
+
+    for (int i = 0; status == 0 && i < t->n_params; i++) {
+        const struct param *p = &t->list[i];
+        float *one = *param_slot(&m->one, p);
+        status = take(one, &c, "", p, err);
+        if (status == 0)
+            add_to_mean(*param_slot(&m->mean, p), one, param_count(p), k, n);
+    }
+    for (int i = 0; status == 0 && i < gates_of(t); i++) {
+        const struct gate *g = &t->distiller->gates.list[i];
+        status = take_vector(m->gate, &c, "", g->name, ".log_alpha", DTYPE_F32, g->n, err);
+        if (status == 0)
+            add_to_mean(m->gates[i], m->gate, (size_t)g->n, k, n);
+    }
+    checkpoint_close(&c);
+    return status;
 }
 
 int trainer_average(const struct trainer *t, const char *const *paths, int n, const char *output,
                     const char *provenance, struct error *err)
 {
-    struct checkpoint *files = calloc((size_t)n, sizeof(*files));
-    struct model_params mean, one;
-    struct arena arena = {0};
+    struct means m;
     struct writing w = {0};
-    int status = files ? writing_open(&w, t->n_params, err) : fail(err, "out of memory");
+    int status = means_open(&m, t, err);
 
     for (int k = 0; status == 0 && k < n; k++)
-        status = checkpoint_open(&files[k], paths[k], err);
-    for (int pass = 0; status == 0 && pass < 2; pass++) {
-        params_place(&mean, t->list, t->n_params, &arena);
-        params_place(&one, t->list, t->n_params, &arena);
-        if (pass == 0)
-            status = arena_commit(&arena, err);
-    }
-    for (int i = 0; status == 0 && i < t->n_params; i++) {
-        const struct param *p = &t->list[i];
-        status = average_one(*param_slot(&mean, p), *param_slot(&one, p), files, n, p, err);
-        add(&w, "", p, param_values(&mean, p));
-    }
+        status = means_add(&m, t, paths[k], k, n, err);
+    if (status == 0)
+        status = writing_open(&w, t->n_params + gates_of(t), err);
+    for (int i = 0; status == 0 && i < t->n_params; i++)
+        add(&w, "", &t->list[i], param_values(&m.mean, &t->list[i]));
+    for (int k = 0; status == 0 && k < gates_of(t); k++)
+        add_log_alpha(&w, &t->distiller->gates.list[k], m.gates[k]);
     if (status == 0)
         status = checkpoint_write(output, w.tensors, w.n, t->config, provenance, err);
-    for (int k = 0; files && k < n; k++)
-        checkpoint_close(&files[k]);
-    free(files);
-    arena_release(&arena);
+    means_close(&m);
     writing_close(&w);
+    return status;
+}
+
+int trainer_take_model(struct trainer *t, const char *path, struct error *err)
+{
+    struct checkpoint c = {0};
+    int status = checkpoint_open(&c, path, err);
+
+    for (int i = 0; status == 0 && i < t->n_params; i++)
+        status = take(*param_slot(&t->model.params, &t->list[i]), &c, "", &t->list[i], err);
+    for (int i = 0; status == 0 && i < gates_of(t); i++) {
+        struct gate *g = &t->distiller->gates.list[i];
+        status = take_vector(g->log_alpha, &c, "", g->name, ".log_alpha", DTYPE_F32, g->n, err);
+    }
+    checkpoint_close(&c);
+    if (status == 0)
+        model_derive(&t->model);
     return status;
 }
 
@@ -207,30 +295,17 @@ static int take_tensors(struct trainer *t, const struct checkpoint *c, struct er
     return 0;
 }
 
-static int take_vector(void *to, const struct checkpoint *c, const char *prefix,
-                       const char *name, enum dtype dtype, int n, struct error *err)
-{
-    char key[MAX_NAME];
-
-    snprintf(key, sizeof(key), "%s%s", prefix, name);
-    const struct tensor *t = checkpoint_find(c, key);
-    if (!t || t->dtype != dtype || tensor_count(t) != (size_t)n)
-        return fail(err, "no %s of %d numbers: not a run with these gates", key, n);
-    memcpy(to, t->data, (size_t)n * (dtype == DTYPE_F64 ? sizeof(double) : sizeof(float)));
-    return 0;
-}
-
 static int take_gates(struct distiller *d, const struct checkpoint *c, struct error *err)
 {
     for (int k = 0; k < d->gates.n; k++) {
         struct gate *g = &d->gates.list[k];
-        if (take_vector(g->log_alpha, c, "gate.", g->name, DTYPE_F32, g->n, err) ||
-            take_vector(g->m, c, "gate.m.", g->name, DTYPE_F32, g->n, err) ||
-            take_vector(g->v, c, "gate.v.", g->name, DTYPE_F32, g->n, err))
+        if (take_vector(g->log_alpha, c, "gate.", g->name, "", DTYPE_F32, g->n, err) ||
+            take_vector(g->m, c, "gate.m.", g->name, "", DTYPE_F32, g->n, err) ||
+            take_vector(g->v, c, "gate.v.", g->name, "", DTYPE_F32, g->n, err))
             return -1;
     }
-    return d->gates.n ? take_vector(&d->lagrangian, c, "gate.", "lagrangian", DTYPE_F64, 6, err)
-                      : 0;
+    return d->gates.n == 0
+               ? 0 : take_vector(&d->lagrangian, c, "gate.", "lagrangian", "", DTYPE_F64, 6, err);
 }
 
 static int take_state(struct trainer *t, const struct checkpoint *c, struct error *err)

@@ -3,6 +3,7 @@
 
 #include "model/kernels.h"
 #include "model/op.h"
+#include "model/open_norm.h"
 
 #include <string.h>
 
@@ -133,7 +134,7 @@ static void add(float *dx, const float *x, float scale, size_t n)
 
 /* dx: by rep 0; it becomes the slope by the projection, and on to the samples. */
 static void walk_input(struct gradients *g, float *dx, struct model_acts *a, const struct model *m,
-                       const struct block *blocks, int n_blocks)
+                       const float *by_projection, const struct block *blocks, int n_blocks)
 {
     const struct model_config *c = &m->config;
     const struct model_params *p = &m->params;
@@ -156,6 +157,8 @@ static void walk_input(struct gradients *g, float *dx, struct model_acts *a, con
                           g->region_slope, g->columns, e->projection, m->encoder.pos_conv, &pos,
                           blocks, n_blocks);
     }
+    if (by_projection)
+        add(dx, by_projection, 1.0f, n);
     dropout_apply(dx, a->training, c->wavlm.projection_dropout, DROP_PROJECTION, 0, n);
     linear_backward(features, 0.0f, g->params.projection.weight, g->params.projection.bias, dx,
                     e->features_normed, p->projection.weight, T, width, C);
@@ -164,10 +167,15 @@ static void walk_input(struct gradients *g, float *dx, struct model_acts *a, con
         kernels->columns_add(g->params.features_norm.bias, features, T, width);
         return;
     }
-    kernels->layer_norm_backward(features, g->params.features_norm.weight,
-                                 g->params.features_norm.bias, features, a->features,
-                                 e->features_mean, e->features_rstd, p->features_norm.weight, T,
-                                 width);
+    struct norm_params *by = &g->params.features_norm;
+    const float *open = training_open(a->training, c->wavlm.n_convs - 1);
+    if (open)
+        open_norm_backward(features, by->weight, by->bias, features, a->features, e->features_mean,
+                           e->features_rstd, p->features_norm.weight, open, T, width);
+    else
+        kernels->layer_norm_backward(features, by->weight, by->bias, features, a->features,
+                                     e->features_mean, e->features_rstd, p->features_norm.weight,
+                                     T, width);
     if (!g->train_extractor)
         return;
     for (size_t i = 0; i < (size_t)T * (size_t)width; i++)
@@ -218,6 +226,6 @@ void walk_backward(struct gradients *g, struct model_acts *a, struct model_state
         walk_layer(g, dx, a, m, i - 1, left, blocks, n_blocks);
         tell(g, layers - i + 1);
     }
-    walk_input(g, dx, a, m, blocks, n_blocks);
+    walk_input(g, dx, a, m, slopes->projection, blocks, n_blocks);
     tell(g, layers + 1);
 }

@@ -46,6 +46,7 @@ struct gradients {
 struct loss_slopes {
     const float *scores; // [T,CLASSES] by the log-probabilities, or NULL
     const float *sum;    // [T,C] by the weighted sum of representations, or NULL
+    const float *projection; // [T,C] by the feature projection, or NULL
     const float *const *rep; // by rep 0 .. n, [T,C] each or NULL; NULL: none
 };
 

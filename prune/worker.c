@@ -19,23 +19,6 @@ static int most_blocks(const struct trainer *t)
     return most;
 }
 
-static int open_teacher(struct worker *w, const struct trainer *t, size_t rows, struct error *err)
-{
-    struct distiller *d = t->distiller;
-    struct model view = d->teacher;
-
-    view.reach.n_rows = (int)rows;
-    view.reach.n_blocks = w->n_clips;
-    w->teacher_blocks = calloc((size_t)w->n_clips, sizeof(*w->teacher_blocks));
-    w->rep_slopes = calloc((size_t)d->settings.n_layers * rows *
-                               (size_t)t->model.config.wavlm.embed, sizeof(float));
-    if (!w->teacher_blocks || !w->rep_slopes)
-        return fail(err, "out of memory for a batch of %d clips", t->settings.batch);
-    return model_state_open(&w->teacher_state, &view, err) ||
-                   model_acts_open(&w->teacher_acts, &view, err)
-               ? -1 : 0;
-}
-
 int worker_open(struct worker *w, struct trainer *t, int index, struct error *err)
 {
     const struct model_config *c = &t->model.config;
@@ -70,6 +53,15 @@ int worker_open(struct worker *w, struct trainer *t, int index, struct error *er
     w->vector_slopes = calloc(rows * (size_t)E + 1, sizeof(float));
     w->scratch = calloc(objective_scratch_floats(t->n_frames, E) + 1, sizeof(float));
     w->voice_scratch = calloc(voice_loss_scratch_floats(&w->voice, w->n_clips), sizeof(float));
+    if (t->mel_weight >= 0) {
+        size_t scratch = (mels_scratch_floats() * sizeof(float) + 63) / 64 * 64;
+        w->mel_targets = calloc(rows * MELS, sizeof(float));
+        w->mel_guess = calloc(rows * MELS, sizeof(float));
+        w->mel_scratch = aligned_alloc(64, scratch);
+        w->projection_slopes = calloc(rows * (size_t)c->wavlm.embed, sizeof(float));
+        if (!w->mel_targets || !w->mel_guess || !w->mel_scratch || !w->projection_slopes)
+            return fail(err, "out of memory for a batch of %d clips", t->settings.batch);
+    }
     if (!w->voice_scratch || !w->clips || !w->blocks || !w->samples || !w->score_slopes || !w->sum_slopes ||
         !w->vectors || !w->vector_slopes || !w->scratch)
         return fail(err, "out of memory for a batch of %d clips", t->settings.batch);
@@ -81,7 +73,7 @@ int worker_open(struct worker *w, struct trainer *t, int index, struct error *er
         gradients_open(&w->gradients, &view, t->distiller && t->distiller->gates.n,
                        t->heads.n_floats, err))
         return -1;
-    return t->distiller ? open_teacher(w, t, rows, err) : 0;
+    return t->distiller ? worker_open_teacher(w, t, rows, err) : 0;
 }
 
 void worker_close(struct worker *w)
@@ -98,6 +90,10 @@ void worker_close(struct worker *w)
     free(w->vector_slopes);
     free(w->scratch);
     free(w->voice_scratch);
+    free(w->mel_targets);
+    free(w->mel_guess);
+    free(w->mel_scratch);
+    free(w->projection_slopes);
     free(w->teacher_blocks);
     free(w->rep_slopes);
     model_acts_close(&w->teacher_acts);
@@ -116,6 +112,17 @@ static void report_failure(struct trainer *t, const struct error *err)
         t->error = *err;
     t->stop = 1;
     pthread_mutex_unlock(&t->team.lock);
+}
+
+/* One sample that is no number would make every loss of the batch none. */
+static int check_samples(const struct clip *clip, struct error *err)
+{
+    for (int64_t i = 0; i < clip->n_samples; i++) {
+        if (!isfinite(clip->samples[i]))
+            return fail(err, "%s: sample %lld is %g", clip->origin, (long long)i,
+                        clip->samples[i]);
+    }
+    return 0;
 }
 
 static void place_samples(struct worker *w, int i)
@@ -149,7 +156,8 @@ static int fetch_batch(struct worker *w, const struct clip_source *source, uint6
     }
     w->reader_due = first + (uint64_t)w->stride;
     for (int i = 0; i < w->n_clips; i++) {
-        if (clip_reader_next(w->reader, &w->clips[i], err) < 0) {
+        if (clip_reader_next(w->reader, &w->clips[i], err) < 0 ||
+            check_samples(&w->clips[i], err)) {
             clip_reader_close(&w->reader);
             return -1;
         }
@@ -158,7 +166,7 @@ static int fetch_batch(struct worker *w, const struct clip_source *source, uint6
     return 0;
 }
 
-static int plan(struct block *blocks, int n_clips, int n_frames, int64_t n_samples,
+int worker_plan(struct block *blocks, int n_clips, int n_frames, int64_t n_samples,
                 int block_frames)
 {
     int n = 0, row = 0;
@@ -224,6 +232,22 @@ static void judge_vectors(struct worker *w, struct trainer *t, float weight)
                     w->acts.readout.sum, p->weight, rows, C, E);
 }
 
+/* Slopes by the feature projection. */
+static void judge_mels(struct worker *w, struct trainer *t, float weight)
+{
+    const struct heads *h = &t->heads;
+    size_t at = h->list[t->mel_weight].at, at_bias = h->list[t->mel_bias].at;
+    int T = t->n_frames;
+
+    for (int i = 0; i < w->n_clips; i++)
+        mels_targets(w->mel_targets + (size_t)i * (size_t)T * MELS, &t->mels, &w->clips[i],
+                     w->mel_scratch);
+    mels_loss(&w->sums, w->projection_slopes, w->gradients.heads + at,
+              w->gradients.heads + at_bias, w->mel_guess, w->acts.encoder.projection,
+              w->mel_targets, h->values + at, h->values + at_bias, w->n_clips * T,
+              t->model.config.wavlm.embed, weight * (float)t->settings.mels / (float)T);
+}
+
 /* Slopes by the scores and by the sum of representations. */
 static void judge(struct worker *w, struct trainer *t, float weight)
 {
@@ -232,37 +256,13 @@ static void judge(struct worker *w, struct trainer *t, float weight)
     for (int i = 0; i < w->n_clips; i++) {
         size_t at = (size_t)i * (size_t)T * (size_t)classes;
         objective_scores(&w->objective, &w->sums, w->score_slopes + at,
-                         w->acts.readout.scores + at, &w->clips[i], weight);
+                         w->acts.readout.scores + at, &w->clips[i],
+                         weight * (float)t->settings.scores);
     }
     if (has_vectors(w, t))
         judge_vectors(w, t, weight);
-}
-
-/* The teacher's representations of the same clips, whole, and slopes by the
- * student's. weight: 1 / clips of a step. */
-static void compare(struct worker *w, struct trainer *t, float weight, const float **reps)
-{
-    struct distiller *d = t->distiller;
-    struct distill_sums sums = {0};
-    struct model view = d->teacher;
-    int C = t->model.config.wavlm.embed, rows = w->n_clips * t->n_frames;
-    int n = plan(w->teacher_blocks, w->n_clips, t->n_frames, t->source->n_samples, 0);
-
-    view.reach.n_blocks = n;
-    model_forward(&w->teacher_acts, &w->teacher_state, &view, w->samples, w->teacher_blocks, n);
-    for (int k = 0; k < d->settings.n_layers; k++) {
-        float *slopes = w->rep_slopes + (size_t)k * (size_t)rows * (size_t)C;
-        int layer = d->settings.layers[k];
-        distill_loss(&d->settings.weights, &sums, slopes, w->acts.encoder.rep[layer],
-                     w->teacher_acts.encoder.rep[layer], rows, C,
-                     (double)d->settings.n_layers * t->n_frames / weight);
-        reps[layer] = slopes;
-    }
-    w->sums.l2 += sums.l2;
-    w->sums.l1 += sums.l1;
-    w->sums.cos += sums.cos;
-    w->sums.frames += rows;
-    w->sums.clips += w->n_clips;
+    if (t->mel_weight >= 0)
+        judge_mels(w, t, weight);
 }
 
 /* Where the clips of a bad step came from. */
@@ -293,7 +293,8 @@ void worker_train(void *user, int member)
         .batch_statistics = !s->frozen_batch_norm,
         .sum = team_sum,
         .user = &w->member,
-        .masks = t->distiller && t->distiller->gates.n ? &t->distiller->gates.masks : NULL,
+        .masks = distiller_masks(t->distiller),
+        .open_norms = t->distiller && t->distiller->settings.open_norms,
     };
     w->acts.training = &w->training;
     w->gradients.done = last ? reduce_done : NULL;
@@ -304,21 +305,23 @@ void worker_train(void *user, int member)
     }
     uint64_t first = t->next_clip + (uint64_t)t->micro * (uint64_t)(s->batch * size) +
                      (uint64_t)(rank * s->batch + w->first);
-    if (fetch_batch(w, t->source, first, &err))
+    if (fetch_batch(w, t->source, first, &err)) {
+        fail_prefix(&err, "step %ld: ", t->step + 1);
         report_failure(t, &err);
+    }
     team_barrier(&t->team);
     if (t->stop)
         return;
-    int n_blocks = plan(w->blocks, w->n_clips, t->n_frames, t->source->n_samples, t->block_frames);
+    int n_blocks = worker_plan(w->blocks, w->n_clips, t->n_frames, t->source->n_samples, t->block_frames);
     forward(w, t, n_blocks, t->left_frames);
     float weight = 1.0f / (float)(s->batch * size * s->accumulate);
     const float *reps[MAX_LAYERS + 1] = {0};
     if (t->distiller)
-        compare(w, t, weight, reps);
+        worker_compare(w, t, w->n_clips, weight, reps);
     else
         judge(w, t, weight);
-    double all = w->sums.loss + w->sums.affinity + w->sums.vector + w->sums.l1 + w->sums.l2 +
-                 w->sums.cos;
+    double all = w->sums.loss + w->sums.affinity + w->sums.vector + w->sums.mels + w->sums.l1 +
+                 w->sums.l2 + w->sums.cos;
     if (!isfinite(all))
         blame(t, w, all / w->sums.frames);
     team_barrier(&t->team);
@@ -326,7 +329,8 @@ void worker_train(void *user, int member)
         return;
     struct loss_slopes slopes = {.rep = reps};
     if (!t->distiller) {
-        slopes.scores = w->score_slopes;
+        slopes.scores = t->settings.scores > 0.0 ? w->score_slopes : NULL;
+        slopes.projection = w->projection_slopes;
         if (has_vectors(w, t))
             slopes.sum = w->sum_slopes;
     }
@@ -345,15 +349,24 @@ void worker_validate(void *user, int member)
     struct error err;
 
     w->sums = (struct objective_sums){0};
-    w->acts.training = NULL;
+    w->training = (struct training){
+        .masks = distiller_masks(t->distiller),
+        .open_norms = t->distiller && t->distiller->settings.open_norms,
+    };
+    w->acts.training = w->training.masks ? &w->training : NULL;
     for (int i = place; i < v->n_clips; i += stride) {
         if (v->source->get(&w->clips[0], v->source, v->first + (uint64_t)i, &err)) {
             report_failure(t, &err);
             return;
         }
         place_samples(w, 0);
-        int n_blocks = plan(w->blocks, 1, t->n_frames, v->source->n_samples, v->block_frames);
+        int n_blocks = worker_plan(w->blocks, 1, t->n_frames, v->source->n_samples, v->block_frames);
         forward(w, t, n_blocks, v->left_frames);
+        if (t->distiller) {
+            const float *reps[MAX_LAYERS + 1];
+            worker_compare(w, t, 1, 1.0f, reps);
+            continue;
+        }
         objective_scores(&w->objective, &w->sums, w->score_slopes, w->acts.readout.scores,
                          &w->clips[0], 1.0f);
     }

@@ -100,7 +100,19 @@ if [ -n "$flac" ]; then
     cmp "$dir/1" "$dir/2" || complain "a pipe gives other turns than the file"
 fi
 
-# -- window mode, on request
+# -- window mode: what a model made for whole windows runs in, and any other on request
+# A DiariZen folder; of the WavLM its wavlm_src names only the config counts.
+mkdir "$dir/diarizen"
+cp "$golden/diarizen_tiny/config.toml" "$golden/diarizen_tiny/pytorch_model.bin" "$dir/diarizen"
+wavlm=$(tr -d '\n' <"$golden/diarizen_tiny/wavlm.config.json" | sed 's/"/\\"/g')
+header="{\"__metadata__\":{\"format\":\"antiphon\",\"version\":\"1\",\"config\":\"{\\\"wavlm\\\":$wavlm}\"}"
+header="$header,\"unused\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[0,4]}}"
+{
+    printf "$(printf '\\%03o\\%03o\\0\\0\\0\\0\\0\\0' $((${#header} % 256)) $((${#header} / 256)))"
+    printf '%s\0\0\0\0' "$header"
+} >"$dir/diarizen/wavlm.pt"
+"$antiphon" convert "$dir/diarizen" -o "$dir/tiny.safetensors" 2>"$dir/err" ||
+    complain "a DiariZen folder: $(cat "$dir/err")"
 # live WORDS ARGUMENT..: the start line says the mode
 live() {
     wanted=$1
@@ -111,6 +123,8 @@ live() {
 live '"block_ms":1000,"live":"window","window_ms":4000' --window 4 --step 1000
 live '"block_ms":160,"live":"block-causal"' --block 160
 live '"block_ms":320,"live":"block-causal"'
+live '"block_ms":500,"live":"window","window_ms":8000' --model "$dir/tiny.safetensors"
+live '"block_ms":320,"live":"block-causal"' --model "$dir/tiny.safetensors" --block 320
 live '"block_ms":2000,"live":"window","window_ms":10000' --step 2000
 refused 2 'not both' "$antiphon" stream --block 320 --window 8
 refused 2 'multiple of 20 ms' "$antiphon" stream --step 30

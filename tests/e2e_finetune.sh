@@ -142,6 +142,13 @@ refused 1 "constant, cosine or plateau" "$antiphon" finetune --speech "$dir/spee
 sed 's/,"embedding_dim":8//' "$dir/tiny.json" >"$dir/mute.json"
 refused 1 "no embedding readout" "$antiphon" finetune --speech "$dir/speech" --config "$dir/mute.json" \
     --vector 1 --chunk 2 -o "$dir/no"
+for bad_option in "--max-speakers -3" "--layer-drop 2" "--dropout nan" "--vector -1" "--clip -3" \
+    "--threads 999" "--voices 8"; do
+    refused 1 "${bad_option%% *} ${bad_option##* }: expected" "$antiphon" finetune \
+        --speech "$dir/speech" --config "$dir/tiny.json" --chunk 2 -o "$dir/no" $bad_option
+done
+refused 1 "nothing is left to learn" "$antiphon" finetune --speech "$dir/speech" \
+    --config "$dir/tiny.json" --chunk 2 --freeze '*' -o "$dir/no"
 refused 2 "-o FILE" "$antiphon" finetune --speech "$dir/speech" --config "$dir/tiny.json"
 cp -r "$dir/data" "$dir/unknown"
 echo 'SPEAKER nowhere 1 0 1 <NA> <NA> x <NA> <NA>' >>"$dir/unknown/rttm"

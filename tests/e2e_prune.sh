@@ -25,7 +25,7 @@ data="--speech $dir/speech --chunk 2 --batch 4 --threads 2"
 "$antiphon" finetune $data --config "$dir/tiny.json" --steps 20 --lr 2e-3 -o "$dir/dense.safetensors" \
     2>"$dir/err" || complain "finetune: $(cat "$dir/err")"
 how="$data -m $dir/dense.safetensors --sparsity 0.5 --steps 240 --distill-steps 10 --train-steps 10
-    --distill-lr 1e-3 --reg-lr 0.05 --save-every 5 --lr 1e-3 --lr-encoder 1e-3"
+    --distill-lr 1e-3 --reg-lr 0.05 --save-every 5 --validate-every 40 --dev-clips 4 --lr 1e-3 --lr-encoder 1e-3"
 
 "$antiphon" prune $how -o "$dir/whole.safetensors" --report "$dir/report.svg" >"$dir/table" \
     2>"$dir/err" || complain "prune: $(cat "$dir/err")"
@@ -59,24 +59,71 @@ tail -c +6000 "$dir/whole.safetensors" >"$dir/a"
 tail -c +6000 "$dir/killed.safetensors" >"$dir/b"
 cmp "$dir/a" "$dir/b" || complain "a pruning that was killed makes another model"
 
-# By multiply-accumulates, by time; other units; one stage.
+
+# By multiply-accumulates, by time; other units; one stage; other layers.
 for target in macs time; do
     "$antiphon" prune $how --steps 4 --stages 1 --target $target --units head,interm,ffnlayer \
-        --epochs 4 --warmup-epochs 1 -o "$dir/$target.safetensors" 2>"$dir/err" ||
+        --epochs 4 --warmup-epochs 1 --layers 0,2 -o "$dir/$target.safetensors" 2>"$dir/err" ||
         complain "--target $target: $(cat "$dir/err")"
     [ -s "$dir/$target.safetensors.run/cut.safetensors" ] || complain "--target $target cuts nothing"
 done
+grep -q '"heads"' "$dir/time.safetensors.run/latency.json" || complain "--target time keeps no table"
+"$antiphon" prune $how --steps 4 --stages 1 --target time --masked-norms \
+    --latency "$dir/time.safetensors.run/latency.json" -o "$dir/table.safetensors" 2>"$dir/err" ||
+    complain "--latency: $(cat "$dir/err")"
+cmp "$dir/time.safetensors.run/latency.json" "$dir/table.safetensors.run/latency.json"
+
+# By magnitude: at once, and as small.
+"$antiphon" prune $how --by magnitude --stages 1,2 -o "$dir/small.safetensors" 2>"$dir/err" ||
+    complain "--by magnitude: $(cat "$dir/err")"
+[ ! -e "$dir/small.safetensors.run/1-prune" ] || complain "--by magnitude learns gates"
+small=$(parameters "$dir/small.safetensors")
+[ $((small * 100)) -lt $((before * 55)) ] && [ $((small * 100)) -gt $((before * 45)) ] ||
+    complain "by magnitude half of $before parameters is $small"
+
 "$antiphon" prune --preset s90-base --reg-lr 0.03 --print-config >"$dir/out" ||
     complain "--print-config fails"
 grep -q 'sparsity 0.9 of params' "$dir/out" && grep -q "gates' lr 0.03" "$dir/out" ||
     complain "--print-config says $(cat "$dir/out")"
 
+# Ranks: the same losses, sparsity and cut as one process with as large a batch.
+if command -v mpirun >/dev/null 2>&1; then
+    numbers() { # loss and sparsity
+        sed -n 's/.*"type":"step".*"loss":\([-0-9.e]*\).*"sparsity":\([-0-9.e]*\).*/\1 \2/p' "$1.run/1-prune/log.jsonl"
+    }
+    common="--speech $dir/speech -m $dir/dense.safetensors --chunk 2 --threads 1 --dropout 0 --steps 12
+        --epochs 12 --warmup-epochs 6 --distill-steps 2 --stages 1,2 --sparsity 0.5 --reg-lr 0.05
+        --validate-every 3 --dev-clips 4 --average 2"
+    "$antiphon" prune $common --batch 4 -o "$dir/one" 2>"$dir/err" || complain "one: $(cat "$dir/err")"
+    mpirun --allow-run-as-root --oversubscribe -q -n 2 "$antiphon" prune $common --batch 2 \
+        -o "$dir/two" 2>"$dir/err" || complain "two ranks: $(cat "$dir/err")"
+    numbers "$dir/one" >"$dir/a"
+    numbers "$dir/two" >"$dir/b"
+    paste "$dir/a" "$dir/b" | awk '
+        function off(x, y) { return x > y ? x - y : y - x }
+        { if (off($1, $3) > 2e-4 || off($2, $4) > 1e-5) bad = 1 }
+        END { if (NR != 12 || bad) exit 1 }' ||
+        complain "two ranks: losses and sparsities are $(paste "$dir/a" "$dir/b")"
+    [ "$(parameters "$dir/one")" = "$(parameters "$dir/two")" ] || complain "two ranks cut otherwise"
+fi
+[ "$(ls "$dir/one.run/1-prune" | grep -c '^model-')" -le 2 ] ||
+    complain "more than the best models are kept: $(ls "$dir/one.run/1-prune")"
+
 refused 1 "cannot be reached" "$antiphon" prune $how --sparsity 0.99 -o "$dir/no.safetensors"
-refused 1 "head" "$antiphon" prune $how --units heads -o "$dir/no.safetensors"
-refused 1 "params, macs or time" "$antiphon" prune $how --target size -o "$dir/no.safetensors"
-refused 1 "between 0 and 1" "$antiphon" prune $how --sparsity 80 -o "$dir/no.safetensors"
+refused 1 "cannot be reached" "$antiphon" prune $how --sparsity 0.9 --units head -o "$dir/no2.safetensors"
+refused 1 "another pruning" "$antiphon" prune $how --sparsity 0.6 -o "$dir/whole.safetensors"
+refused 1 "stage 1 makes it" "$antiphon" prune $how --stages 2 -o "$dir/no3.safetensors"
+refused 1 "the model has 0 to 2" "$antiphon" prune $how --layers 0,3 -o "$dir/no4.safetensors"
+refused 2 "head" "$antiphon" prune $how --units heads -o "$dir/no.safetensors"
+refused 2 "params, macs or time" "$antiphon" prune $how --target size -o "$dir/no.safetensors"
+refused 2 "gates or magnitude" "$antiphon" prune $how --by luck -o "$dir/no.safetensors"
+refused 2 "between 0 and 1" "$antiphon" prune $how --sparsity 80 -o "$dir/no.safetensors"
+refused 2 "--stages" "$antiphon" prune $how --stages 1,4 -o "$dir/no.safetensors"
+refused 2 "--stages" "$antiphon" prune $how --stages distill -o "$dir/no.safetensors"
+refused 2 "--layers" "$antiphon" prune $how --layers 4,2 -o "$dir/no.safetensors"
 refused 2 "--model" "$antiphon" prune --speech "$dir/speech" -o "$dir/no.safetensors"
 refused 2 "s80-nano" "$antiphon" prune $how --preset s85 -o "$dir/no.safetensors"
+refused 1 "latency" "$antiphon" prune $how --target time --latency "$dir/tiny.json" -o "$dir/no5.safetensors"
 mkdir "$dir/empty"
 refused 1 "no audio" "$antiphon" prune --speech "$dir/empty" -m "$dir/dense.safetensors" \
     -o "$dir/no.safetensors"

@@ -11,6 +11,7 @@
 #include "prune/optimizer.h"
 #include "prune/walk.h"
 
+#include <cjson/cJSON.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -74,13 +75,6 @@ static void test_hard_concrete(void **state)
     checkpoint_close(&golden);
 }
 
-struct subject {
-    struct checkpoint file;
-    struct model model;
-    struct gates gates;
-    char *config;
-};
-
 static void compare_expected(const char *name)
 {
     struct checkpoint golden, student;
@@ -124,6 +118,8 @@ static void test_expected_size(void **state)
 
 /* Teacher and student, with what a step needs. */
 struct lesson {
+    const char *name; // of the golden
+    cJSON *meta;      // its meta.json
     struct checkpoint teacher_file, student_file, inputs;
     struct model teacher, student;
     struct model_state teacher_state, state;
@@ -158,14 +154,20 @@ static void student_weights(struct lesson *l, const char *config, const struct r
     }
 }
 
-static void lesson_open(struct lesson *l, const struct reach *reach)
+static void lesson_open(struct lesson *l, const char *name, const char *teacher_name,
+                        const struct reach *reach)
 {
     struct error err;
-    char *config = read_config("train_step_base_tiny"), *teacher;
-    char *plain = check_read(check_path("golden/wavlm_group_norm_tiny/model.config.json"));
+    char *config = read_config(name), *teacher;
+    char *plain = check_read(check_path("golden/%s/model.config.json", teacher_name));
+    char *meta = check_read(check_path("golden/%s/meta.json", name));
 
-    check_open(&l->student_file, check_path("golden/train_step_base_tiny/student.safetensors"));
-    check_open(&l->teacher_file, check_path("golden/wavlm_group_norm_tiny/model.safetensors"));
+    l->name = name;
+    l->meta = cJSON_Parse(meta);
+    free(meta);
+    check_open(&l->inputs, check_path("golden/%s/step_inputs.safetensors", name));
+    check_open(&l->student_file, check_path("golden/%s/student.safetensors", name));
+    check_open(&l->teacher_file, check_path("golden/%s/model.safetensors", teacher_name));
     teacher = malloc(strlen(plain) + 32);
     sprintf(teacher, "{\"wavlm\":%s}", plain);
     l->teacher_file.config = teacher;
@@ -203,6 +205,29 @@ static void lesson_close(struct lesson *l)
     checkpoint_close(&l->teacher_file);
     checkpoint_close(&l->student_file);
     checkpoint_close(&l->inputs);
+    cJSON_Delete(l->meta);
+}
+
+/* meta.json's scalars_f64["stepN.what"], of upstream's run in double precision. */
+static double wanted(const struct lesson *l, int step, const char *what)
+{
+    char key[60];
+
+    snprintf(key, sizeof(key), "step%d.%s", step, what);
+    const cJSON *all = cJSON_GetObjectItemCaseSensitive(l->meta, "scalars_f64");
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(all, key);
+    if (!cJSON_IsNumber(item))
+        check_fail("%s: no %s in meta.json", l->name, key);
+    return item->valuedouble;
+}
+
+static void check_scalar(const struct lesson *l, int step, const char *what, double got,
+                         double tolerance)
+{
+    double want = wanted(l, step, what);
+
+    if (!(fabs(got - want) <= tolerance * fmax(1.0, fabs(want))))
+        check_fail("%s step %d: %s is %.9g, upstream's %.9g", l->name, step, what, got, want);
 }
 
 static int learns(const struct param *p)
@@ -246,7 +271,7 @@ static void compare_params(struct lesson *l, const char *file, int gradients)
 {
     struct checkpoint golden;
 
-    check_open(&golden, check_path("golden/train_step_base_tiny/%s.safetensors", file));
+    check_open(&golden, check_path("golden/%s/%s.safetensors", l->name, file));
     for (int i = 0; i < l->student.n_params; i++) {
         const struct param *p = &l->student.list[i];
         const struct tensor *want = checkpoint_find(&golden, p->name);
@@ -271,7 +296,8 @@ static void compare_params(struct lesson *l, const char *file, int gradients)
 }
 
 /* Loss of distillation at layers 0, 2, 4; slopes by them. */
-static double compare_layers(struct lesson *l, float *slopes, const float **rep, int rows, int C)
+static double compare_layers(struct lesson *l, int step, float *slopes, const float **rep,
+                             int rows, int C)
 {
     struct distill_weights weights = {.l1 = 1.0, .cos = 1.0};
     struct distill_sums sums = {0};
@@ -282,13 +308,25 @@ static double compare_layers(struct lesson *l, float *slopes, const float **rep,
                      l->teacher_acts.encoder.rep[2 * k], rows, C, 3.0 * rows);
         rep[2 * k] = d;
     }
+    check_scalar(l, step, "loss_l1", sums.l1 / (3.0 * rows * C), 3e-6);
+    check_scalar(l, step, "loss_cos", sums.cos / (3.0 * rows), 3e-6);
     return distill_total(&weights, &sums, 3.0 * rows, C);
 }
 
-static void one_step(struct lesson *l, int step, double target)
+static void draw_gates(struct lesson *l, int step)
 {
-    static const double losses[3] = {0.8251373055281607, 0.6665434714678707, 0.9009681173071875};
-    static const double norms[3] = {1.6741551596422315, 2.51760332205725, 2.0098322732398572};
+    char key[40];
+
+    snprintf(key, sizeof(key), "in.u.%d.", step);
+    for (int k = 0; k < l->gates.n; k++)
+        memcpy(l->gates.list[k].u, floats(&l->inputs, key, l->gates.list[k].name),
+               (size_t)l->gates.list[k].n * sizeof(float));
+    gates_sample(&l->gates, 0, -1);
+}
+
+/* Forward and back: the slopes by everything, before clipping. Returns the sparsity. */
+static double one_walk(struct lesson *l, int step, double target)
+{
     char key[40];
     const float *rep[8] = {0};
     struct block blocks[2] = {{.own = 49, .own_samples = 16000},
@@ -296,21 +334,14 @@ static void one_step(struct lesson *l, int step, double target)
     struct training training = {.masks = &l->gates.masks};
     int C = l->student.config.wavlm.embed, rows = 98;
     float *slopes = calloc((size_t)(3 * rows * C), sizeof(float));
-    double scratch[8];
 
     snprintf(key, sizeof(key), "in.wave.%d", step);
     const float *wave = floats(&l->inputs, key, "");
-    snprintf(key, sizeof(key), "in.u.%d.", step);
-    for (int k = 0; k < l->gates.n; k++)
-        memcpy(l->gates.list[k].u, floats(&l->inputs, key, l->gates.list[k].name),
-               (size_t)l->gates.list[k].n * sizeof(float));
-    gates_sample(&l->gates, 0, -1);
     model_derive(&l->student);
     model_forward(&l->teacher_acts, &l->teacher_state, &l->teacher, wave, blocks, 2);
     l->acts.training = &training;
     model_forward(&l->acts, &l->state, &l->student, wave, blocks, 2);
-    double loss = compare_layers(l, slopes, rep, rows, C);
-    assert_true(fabs(loss - losses[step]) < 3e-6);
+    double distill = compare_layers(l, step, slopes, rep, rows, C);
     struct loss_slopes by = {.rep = rep};
     gradients_clear(&l->gradients);
     gates_clear_slopes(&l->gates);
@@ -318,35 +349,58 @@ static void one_step(struct lesson *l, int step, double target)
     gradients_fold(&l->gradients, &l->student);
     gates_backward(&l->gates, &l->gradients.masks);
     double original = encoder_parameters(&l->student.config);
-    assert_true(original == 108496);
     double sparsity = 1.0 - expected_size(&l->gates, TARGET_PARAMS, NULL, 0.0).size / original;
+    double reg = lagrangian_loss(&l->lagrangian, sparsity, target);
     expected_size(&l->gates, TARGET_PARAMS, NULL,
                   -lagrangian_slope(&l->lagrangian, sparsity, target) / original);
-    double norm = norm_of(l);
-    assert_true(fabs(norm - norms[step]) < 2e-5 * norms[step]);
+    check_scalar(l, step, "loss_distill", distill, 3e-6);
+    check_scalar(l, step, "loss_reg", reg, 1e-6);
+    check_scalar(l, step, "loss", distill + reg, 3e-6);
+    check_scalar(l, step, "expected_sparsity", sparsity, 1e-6);
+    free(slopes);
+    return sparsity;
+}
+
+static void one_step(struct lesson *l, int step)
+{
+    const cJSON *targets = cJSON_GetObjectItemCaseSensitive(l->meta, "cur_target_sparsity");
+    double target = cJSON_GetArrayItem(targets, step)->valuedouble, scratch[8];
+
+    draw_gates(l, step);
+    double sparsity = one_walk(l, step, target), norm = norm_of(l);
+    check_scalar(l, step, "grad_norm", norm, 2e-5);
     if (step == 0)
         compare_params(l, "step1_grads", 1);
     l->history[l->n_history++] = norm;
     double clip = norm_quantile(l->history, l->n_history, 0.9, scratch);
+    check_scalar(l, step, "clip_value", clip, 2e-5);
     apply(l, fmin(1.0, clip / (norm + 1e-6)), step + 1);
     lagrangian_step(&l->lagrangian, sparsity, target, 0.02, step + 1);
-    free(slopes);
+    check_scalar(l, step, "lambda1", l->lagrangian.l1, 1e-6);
+    check_scalar(l, step, "lambda2", l->lagrangian.l2, 1e-6);
 }
 
-static void test_train_step(void **state)
+static void train_three(const char *name, const char *teacher)
 {
     struct lesson *l = calloc(1, sizeof(*l));
     struct reach reach = whole(16000, 2);
 
-    lesson_open(l, &reach);
-    check_open(&l->inputs, check_path("golden/train_step_base_tiny/step_inputs.safetensors"));
-    one_step(l, 0, 0.35);
+    lesson_open(l, name, teacher, &reach);
+    const cJSON *original = cJSON_GetObjectItemCaseSensitive(l->meta, "original_num_params");
+    assert_true(encoder_parameters(&l->student.config) == original->valuedouble);
+    one_step(l, 0);
     compare_params(l, "params_after_step1", 0);
-    one_step(l, 1, 0.40);
-    one_step(l, 2, 0.45);
+    one_step(l, 1);
+    one_step(l, 2);
     compare_params(l, "params_after_step3", 0);
     lesson_close(l);
     free(l);
+}
+
+static void test_train_step(void **state)
+{
+    train_three("train_step_base_tiny", "wavlm_group_norm_tiny");
+    train_three("train_step_large_tiny", "wavlm_layer_norm_tiny");
 }
 
 int main(void)

@@ -4,6 +4,7 @@
 #include "check.h"
 
 #include "model/op.h"
+#include "prune/mels.h"
 #include "prune/objective.h"
 #include "prune/optimizer.h"
 #include "prune/voice_loss.h"
@@ -267,6 +268,38 @@ static void test_voice_margin(void **state)
     free(scratch);
 }
 
+/* Slopes by what is regressed from, and by both parameters. */
+static void test_mels_loss(void **state)
+{
+    enum { ROWS = 9, C = 5, N = ROWS * C + MELS * C + MELS };
+    static float x[N], slopes[N], unused[N], targets[ROWS * MELS], guess[ROWS * MELS];
+    float *w = x + ROWS * C, *b = w + MELS * C;
+    float *dw = slopes + ROWS * C, *db = dw + MELS * C;
+    struct objective_sums at = {0};
+    struct random rng;
+
+    random_init(&rng, check_seed());
+    check_fill(x, N, &rng);
+    check_fill(targets, ROWS * MELS, &rng);
+    memset(slopes, 0, sizeof(slopes));
+    mels_loss(&at, slopes, dw, db, guess, x, targets, w, b, ROWS, C, 300.0f);
+    assert_true(at.mels > 0.0);
+    for (int i = 0; i < N; i += i < ROWS * C ? 1 : 7) {
+        float kept = x[i], step = 1e-2f;
+        struct objective_sums up = {0}, down = {0};
+        x[i] = kept + step;
+        mels_loss(&up, unused, unused + ROWS * C, unused + ROWS * C + MELS * C, guess, x, targets, w,
+                  b, ROWS, C, 1.0f);
+        x[i] = kept - step;
+        mels_loss(&down, unused, unused + ROWS * C, unused + ROWS * C + MELS * C, guess, x, targets,
+                  w, b, ROWS, C, 1.0f);
+        x[i] = kept;
+        double slope = 300.0 * (up.mels - down.mels) / (2.0 * step);
+        if (fabs(slope - slopes[i]) > 0.01 * fabs(slope) + 5e-3)
+            check_fail("number %d: slope %g, gradient %g", i, slope, slopes[i]);
+    }
+}
+
 /* AdamW's first two steps by hand, and the schedules' corners. */
 static void test_optimizer(void **state)
 {
@@ -299,6 +332,7 @@ int main(void)
         cmocka_unit_test(test_upstream),
         cmocka_unit_test(test_exact),    cmocka_unit_test(test_affinity),
         cmocka_unit_test(test_voice_loss), cmocka_unit_test(test_voice_margin),
+        cmocka_unit_test(test_mels_loss),
         cmocka_unit_test(test_optimizer),
     };
 

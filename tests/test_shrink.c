@@ -80,6 +80,7 @@ static void check_cut(const char *name, unsigned units, int masked_agrees)
 
 static void test_cut(void **state)
 {
+    check_cut("prune_base_tiny", 7, 0);
     check_cut("prune_large_tiny", 7, 0);
     check_cut("prune_dead_base_tiny", 6, 0);
     check_cut("prune_layers_base_tiny", 6 | 1u << GATE_ATTLAYER | 1u << GATE_FFNLAYER, 1);

@@ -36,6 +36,7 @@ static struct trainer_settings settings(void)
     s.vector = 0.3;
     s.vector_scale = 10.0;
     s.vector_frames = 5;
+    s.mels = 0.2;
     s.ema = 0.9;
     s.threads = 2;
     s.block_frames[0] = 8;
@@ -153,7 +154,8 @@ static void test_shared(void **state)
     s.threads = 1;
     struct trainer *t = open_trainer(&s);
     want = steps(t, 1);
-    assert_true(want.vector > 0.5 && t->heads.n_floats == 6 * 8);
+    assert_true(want.vector > 0.5 && t->heads.n_floats == 6 * 8 + MELS * (16 + 1));
+    assert_true(want.mels > 0.1 && want.mels < 2.0);
     close_trainer(t);
     for (int threads = 2; threads <= 6; threads++) {
         s.threads = threads;
@@ -164,6 +166,7 @@ static void test_shared(void **state)
         assert_true(fabs(got.affinity - want.affinity) < 1e-5 * want.affinity);
         assert_true(fabs(got.vector - want.vector) < 1e-5 * want.vector);
         assert_true(got.vector_right == want.vector_right);
+        assert_true(fabs(got.mels - want.mels) < 1e-5 * want.mels);
         assert_true(fabs(got.norm - want.norm) < 1e-4 * want.norm);
         assert_true(got.der == want.der);
     }
@@ -278,6 +281,42 @@ static void test_voices(void **state)
     unlink(path);
 }
 
+/* Targets are standardised; what the extractor hears of them is learned, alone. */
+static void test_mels(void **state)
+{
+    struct trainer_settings s = settings();
+    double sum = 0.0, squares = 0.0;
+    float targets[TINY_FRAMES * MELS];
+    float *scratch = aligned_alloc(64, mels_scratch_floats() * sizeof(float) / 64 * 64 + 64);
+    struct clip clip;
+    struct error err;
+
+    s.dropout = s.affinity = s.vector = s.scores = 0.0;
+    s.mels = 1.0;
+    s.lr = 1e-2;
+    struct trainer *t = open_trainer(&s);
+    assert_int_equal(clip_init(&clip, source()->n_samples, &err), 0);
+    for (int i = 0; i < 32; i++) {
+        assert_int_equal(tiny_get(&clip, source(), (uint64_t)i, &err), 0);
+        mels_targets(targets, &t->mels, &clip, scratch);
+        for (int k = 0; k < TINY_FRAMES * MELS; k++) {
+            sum += targets[k];
+            squares += (double)targets[k] * targets[k];
+        }
+    }
+    double n = 32.0 * TINY_FRAMES * MELS;
+    assert_true(fabs(sum / n) < 1e-3 && squares / n > 0.9 && squares / n < 1.01);
+    double kept = t->model.params.classifier.weight[0], first = steps(t, 1).mels;
+    steps(t, 98);
+    double last = steps(t, 1).mels;
+    print_message("log-mels: %.3f, then %.3f\n", first, last);
+    assert_true(last < 0.5 * first);
+    assert_true(fabs(t->model.params.classifier.weight[0] - kept) < 0.02 * fabs(kept)); // decay
+    clip_release(&clip);
+    free(scratch);
+    close_trainer(t);
+}
+
 static int bad_get(struct clip *clip, const struct clip_source *s, uint64_t index,
                    struct error *err)
 {
@@ -317,12 +356,80 @@ static void test_bad_steps(void **state)
     close_trainer(t);
 }
 
+static int poisoned_get(struct clip *clip, const struct clip_source *s, uint64_t index,
+                        struct error *err)
+{
+    int status = tiny_get(clip, s, index, err);
+
+    if (index == 27)
+        clip->samples[1234] = NAN;
+    return status;
+}
+
 static struct run_settings run_settings_of(const char *folder, const char *output)
 {
     return (struct run_settings){.folder = folder, .output = output, .provenance = "test",
                                  .dev = source(), .dev_first = 50000, .dev_clips = 4,
                                  .dev_blocks = {8, 0}, .n_dev_blocks = 2, .validate_every = 2,
                                  .save_every = 3, .average = 2};
+}
+
+/* A clip that is no sound stops the run in the step that meets it, with its name,
+ * after the step before was saved; mended, the run ends as if nothing had been. */
+static void test_poisoned(void **state)
+{
+    char folder[] = "/tmp/antiphon-poison-XXXXXX", run_folder[64], output[64], last[96];
+    struct trainer_settings s = settings();
+    struct clip_source poisoned = tiny_source();
+    struct trainer *t = calloc(1, sizeof(*t));
+    struct error err;
+
+    s.mels = 0.0; // whose standardisation has heard that clip
+    struct trainer *u = open_trainer(&s);
+    assert_non_null(mkdtemp(folder));
+    snprintf(run_folder, sizeof(run_folder), "%s/run", folder);
+    snprintf(output, sizeof(output), "%s/x.safetensors", folder);
+    snprintf(last, sizeof(last), "%s/last.safetensors", run_folder);
+    poisoned.get = poisoned_get;
+    s.steps = 7;
+    struct run_settings run = run_settings_of(run_folder, output);
+    run.save_every = 100;
+    assert_int_equal(trainer_open(t, tiny_config, NULL, &poisoned, &s, NULL, &err), 0);
+    assert_int_equal(run_training(t, &run, &err), -1);
+    if (!strstr(err.text, "step 5") || !strstr(err.text, "tiny clip 27: sample 1234 is"))
+        check_fail("%s", err.text);
+    close_trainer(t);
+    steps(u, 4);
+    t = open_trainer(&s);
+    assert_int_equal(trainer_resume(t, last, &err), 0);
+    assert_int_equal(t->step, 4);
+    assert_same_bits(t, u);
+    close_trainer(t);
+    close_trainer(u);
+    char command[128];
+    snprintf(command, sizeof(command), "rm -r %s", folder);
+    assert_int_equal(system(command), 0);
+}
+
+/* A step that fails in its second batch has moved BatchNorm in its first: back. */
+static void test_failed_accumulation(void **state)
+{
+    struct trainer_settings s = settings();
+    struct clip_source poisoned = tiny_source();
+    struct trainer *t = calloc(1, sizeof(*t));
+    struct step_report report;
+    struct error err;
+    float kept[64];
+
+    poisoned.get = poisoned_get;
+    s.batch = 3;
+    s.accumulate = 10; // clip 27 is in the last
+    assert_int_equal(trainer_open(t, tiny_config, NULL, &poisoned, &s, NULL, &err), 0);
+    const float *mean = t->model.params.conformer[0].conv.running_mean;
+    memcpy(kept, mean, 16 * sizeof(float));
+    assert_int_equal(trainer_step(t, &report, &err), -1);
+    assert_memory_equal(kept, mean, 16 * sizeof(float));
+    close_trainer(t);
 }
 
 static void test_run(void **state)
@@ -376,8 +483,11 @@ int main(void)
         cmocka_unit_test(test_same_bits_twice), cmocka_unit_test(test_resumed),
         cmocka_unit_test(test_recompute),       cmocka_unit_test(test_shared),
         cmocka_unit_test(test_learns),          cmocka_unit_test(test_voices),
+        cmocka_unit_test(test_mels),
         cmocka_unit_test(test_frozen),
-        cmocka_unit_test(test_bad_steps),       cmocka_unit_test(test_run),
+        cmocka_unit_test(test_bad_steps),       cmocka_unit_test(test_poisoned),
+        cmocka_unit_test(test_failed_accumulation),
+        cmocka_unit_test(test_run),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

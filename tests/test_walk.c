@@ -271,7 +271,7 @@ static double weighted(const float *x, const float *w, size_t n)
 struct slope_case {
     struct subject s;
     float *samples;
-    float *by_scores, *by_last;
+    float *by_scores, *by_last, *by_projection; // the last two [n_last]
     size_t n_scores, n_last;
     double noise; // of the loss, from rounding: NOTES has 2e-6 of a tensor's scale
 };
@@ -296,6 +296,7 @@ static double forward_loss(struct slope_case *c)
     model_forward(a, &c->s.state, &c->s.model, c->samples, c->s.blocks, c->s.n_blocks);
     double loss = weighted(a->encoder.rep[config_layers_used(&c->s.model.config)], c->by_last,
                            c->n_last);
+    loss += weighted(a->encoder.projection, c->by_projection, c->n_last);
     if (c->by_scores)
         loss += weighted(a->readout.scores, c->by_scores, c->n_scores);
     return loss;
@@ -368,6 +369,8 @@ static void check_slopes(const char *name, int block_frames, int left, int64_t n
     c->n_last = (size_t)(2 * frames * config->wavlm.embed);
     c->by_last = malloc(c->n_last * sizeof(float));
     check_fill(c->by_last, c->n_last, &rng);
+    c->by_projection = malloc(c->n_last * sizeof(float));
+    check_fill(c->by_projection, c->n_last, &rng);
     if (config->readout.present) {
         c->n_scores = (size_t)(2 * frames * config->readout.n_classes);
         c->by_scores = malloc(c->n_scores * sizeof(float));
@@ -375,11 +378,13 @@ static void check_slopes(const char *name, int block_frames, int left, int64_t n
     }
     forward_loss(c);
     c->noise = rounding(c->s.acts.encoder.rep[config_layers_used(config)], c->by_last, c->n_last);
+    c->noise += rounding(c->s.acts.encoder.projection, c->by_projection, c->n_last);
     if (c->by_scores)
         c->noise += rounding(c->s.acts.readout.scores, c->by_scores, c->n_scores);
     const float *rep[MAX_LAYERS + 1] = {0};
     rep[config_layers_used(config)] = c->by_last;
-    struct loss_slopes slopes = {.scores = c->by_scores, .rep = rep};
+    struct loss_slopes slopes = {.scores = c->by_scores, .projection = c->by_projection,
+                                 .rep = rep};
     walk_backward(&c->s.gradients, &c->s.acts, &c->s.state, &c->s.model, &slopes, left,
                   c->s.blocks, c->s.n_blocks);
     gradients_fold(&c->s.gradients, &c->s.model);
@@ -395,6 +400,7 @@ static void check_slopes(const char *name, int block_frames, int left, int64_t n
     subject_close(&c->s);
     free(c->samples);
     free(c->by_last);
+    free(c->by_projection);
     free(c->by_scores);
     free(c);
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # Makes this folder's goldens out of the full set: select.py FULL_GOLDEN_DIR MODELS_DIR
 # Whole files are copied; of io files only the tensors that the tests compare are kept.
-import json, os, re, shutil, struct, sys
+import collections, json, os, pickle, re, shutil, struct, sys, zipfile
 
 def read(path):
     data = open(path, "rb").read()
@@ -25,6 +25,30 @@ def write(path, tensors):
 
 def subset(src, dst, pattern):
     write(dst, {k: v for k, v in read(src).items() if re.fullmatch(pattern, k)})
+
+def read_bin(path):
+    """A torch.save zip of contiguous tensors, like read()."""
+    zipped = zipfile.ZipFile(path)
+    root = zipped.namelist()[0].split("/")[0]
+    kinds = {"FloatStorage": "F32", "LongStorage": "I64"}
+
+    class Reader(pickle.Unpickler):
+        def find_class(self, module, name):
+            if name == "OrderedDict":
+                return collections.OrderedDict
+            if name == "_rebuild_tensor_v2":
+                return lambda storage, offset, size, *rest: (storage, offset, size)
+            return name
+        def persistent_load(self, key):
+            return kinds[key[1]], zipped.read("%s/data/%s" % (root, key[2]))
+
+    out = {}
+    for name, ((dtype, data), offset, size) in Reader(zipped.open(root + "/data.pkl")).load().items():
+        each, n = 4 if dtype == "F32" else 8, 1
+        for s in size:
+            n *= s
+        out[name] = (dtype, list(size), data[offset * each:(offset + n) * each])
+    return out
 
 def main(full, models):
     wavlm = r"in\.wave|out\.(features|feature_projection|pos_conv|rep\.\d+)"
@@ -64,22 +88,29 @@ def main(full, models):
                     os.path.join("hard_concrete", "hard_concrete.safetensors"))
     for case in ("train_step_base_tiny", "train_step_large_tiny"):
         os.makedirs(case, exist_ok=True)
-        base = "base" in case
-        for f in ["expected_size.safetensors", "student.config.json", "meta.json"] + \
-                 (["student.safetensors", "step_inputs.safetensors"] if base else []):
+        for f in ("expected_size.safetensors", "student.config.json", "meta.json", "student.safetensors",
+                  "step_inputs.safetensors"):
             shutil.copyfile(os.path.join(full, case, f), os.path.join(case, f))
-        some = r".*(log_alpha|lambda\d|layers\.[03]\..*|conv_layers\.[06]\..*|projection.*)"
-        for f in ("step1_grads", "params_after_step1", "params_after_step3") if base else ():
+        some = r".*(log_alpha|lambda\d|layers\.[03]\.(?!feed).*|conv_layers\.[06]\..*|feature_projection.*)"
+        for f in ("step1_grads", "params_after_step1", "params_after_step3"):
             subset(os.path.join(full, case, f + ".safetensors"), os.path.join(case, f + ".safetensors"), some)
-        if not base:
-            subset(os.path.join(full, case, "student.safetensors"), os.path.join(case, "student.safetensors"),
-                   r".*log_alpha")
-    for case in ("prune_large_tiny", "prune_dead_base_tiny", "prune_layers_base_tiny"):
+    for case in ("prune_base_tiny", "prune_large_tiny", "prune_dead_base_tiny", "prune_layers_base_tiny"):
         os.makedirs(case, exist_ok=True)
         for f in ("student.config.json", "student.pt", "pruned.config.json"):
             shutil.copyfile(os.path.join(full, case, f), os.path.join(case, f))
         subset(os.path.join(full, case, "io.safetensors"), os.path.join(case, "io.safetensors"),
                r"in\.wave|(pruned|masked)\.rep\.4|mask\..*")
+    os.makedirs("average", exist_ok=True)
+    some = r"(classifier|weight_sum|conformer\.conformer_layer\.0\.(ffn1\.w_1|conv\.bn_norm)|" \
+        r"wavlm_model\.encoder\.transformer\.layers\.1\.attention\.(k_proj|gru_rel_pos_const)).*"
+    for epoch in ("epoch_0001", "epoch_0002", "epoch_0003"):
+        tensors = read_bin(os.path.join(full, "average", epoch, "pytorch_model.bin"))
+        write(os.path.join("average", epoch + ".safetensors"),
+              {k: v for k, v in tensors.items() if re.fullmatch(some, k)})
+    subset(os.path.join(full, "average", "averaged.safetensors"),
+           os.path.join("average", "averaged.safetensors"), some)
+    shutil.copyfile(os.path.join(full, "average", "val_metric_summary_prune.lst"),
+                    os.path.join("average", "val_metric_summary_prune.lst"))
     os.makedirs("powerset_pit", exist_ok=True)
     shutil.copyfile(os.path.join(full, "powerset_pit", "powerset_pit.safetensors"),
                     os.path.join("powerset_pit", "powerset_pit.safetensors"))
