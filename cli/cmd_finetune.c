@@ -8,6 +8,7 @@
 #include "cli/stop_signal.h"
 #include "cli/training_bar.h"
 #include "prune/run.h"
+#include "stream/scan.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -43,18 +44,15 @@ struct arguments {
 
 static char *read_text(const char *path, struct error *err)
 {
-    FILE *f = fopen(path, "rb");
-    char *text = f ? calloc(1, 1 << 20) : NULL;
-    size_t n = text ? fread(text, 1, (1 << 20) - 1, f) : 0;
+    struct scan text;
 
-    if (!f || !text || ferror(f) || n == (1 << 20) - 1) {
-        free(text);
-        text = NULL;
-        fail(err, "%s: cannot be read as a config", path);
-    }
-    if (f)
-        fclose(f);
-    return text;
+    if (scan_read(&text, path, err))
+        return NULL;
+    if (strlen(text.bytes) == text.n)
+        return text.bytes;
+    fail(err, "%s: a zero byte, which no config has", path);
+    scan_release(&text);
+    return NULL;
 }
 
 /* The config's text, to be freed, and the weights to begin with, if there are. */
@@ -243,8 +241,9 @@ static int finetune(const struct arguments *a, char *freeze, struct ranks *ranks
 
     if (status == 0)
         status = (config = starting_point(&weights, a, err)) ? 0 : -1;
-    if (status == 0)
-        status = config_parse(&parsed, config, err);
+    if (status == 0 && config_parse(&parsed, config, err))
+        status = fail_prefix(err, "%.300s: ", a->model ? a->model : a->config ? a->config
+                                                                             : a->arch);
     if (status == 0)
         status = finetune_sources_open(&sources, &a->data, &parsed, a->threads,
                                        (uint64_t)a->seed, err);

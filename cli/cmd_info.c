@@ -5,6 +5,7 @@
 #include "cli/load.h"
 #include "cli/options.h"
 #include "model/cost.h"
+#include "stream/utf8.h"
 
 #include <cjson/cJSON.h>
 #include <stdio.h>
@@ -173,8 +174,11 @@ static void print_text(const struct subject *s, const char *name)
         printf("  convolutions ");
     for (int i = 0; i < w->n_convs; i++)
         printf(" %d%s", w->conv[i].channels, i + 1 < w->n_convs ? "" : "\n");
-    if (s->provenance)
-        printf("  provenance    %s\n", s->provenance);
+    if (s->provenance) {
+        char text[400]; // whoever wrote the file does not move our cursor
+        utf8_name(text, sizeof(text), s->provenance);
+        printf("  provenance    %s\n", text);
+    }
     print_layers(s);
 }
 

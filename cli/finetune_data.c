@@ -49,14 +49,15 @@ int finetune_sources_open(struct finetune_sources *s, const struct finetune_data
                           struct error *err)
 {
     double asked = d->chunk_seconds > 0.0 ? d->chunk_seconds : c->readout.chunk_seconds;
-    /* As many samples as whole frames need. */
-    double seconds = (double)blocks_cover((int64_t)(asked * 50.0)) / 16000.0;
+    double seconds;
 
     *s = (struct finetune_sources){0};
     if (!!d->data + !!d->speech != 1)
         return fail(err, "give one of --data and --speech: what to train on");
-    if (asked < 0.5 || asked > 600.0)
+    if (!(asked >= 0.5 && asked <= 600.0))
         return fail(err, "--chunk: clips of %.3g s: expected 0.5 to 600", asked);
+    /* As many samples as whole frames need. */
+    seconds = (double)blocks_cover((int64_t)(asked * 50.0)) / 16000.0;
     if (d->noise && sound_bank_open_noise(&s->noise, d->noise, threads, err))
         return -1;
     if (d->rir && sound_bank_open_responses(&s->rooms, d->rir, threads, err))

@@ -105,6 +105,7 @@ int main(int argc, char **argv)
     const struct command *c;
 
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); // a file that may not grow is an error like a full disk
     if (argc < 2) {
         print_commands(stderr);
         return STATUS_MISUSED;

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include "cli/plot_log.h"
 
+#include "model/json.h"
 #include "stream/plot_curves.h"
+#include "stream/scan.h"
 
 #include <cjson/cJSON.h>
-#include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +17,8 @@ struct series {
     double *x, *y;
     size_t n, room;
 };
+
+#define LARGEST 1e30 // what an axis can hold; no run gets there
 
 enum { STEP_KEYS = 8, MAX_DEV = 10 };
 
@@ -60,8 +64,10 @@ static int number(double *x, const cJSON *o, const char *key)
 {
     const cJSON *item = cJSON_GetObjectItemCaseSensitive(o, key);
 
-    *x = cJSON_IsNumber(item) ? item->valuedouble : 0.0;
-    return cJSON_IsNumber(item);
+    int is_one = cJSON_IsNumber(item) && fabs(item->valuedouble) < LARGEST;
+
+    *x = is_one ? item->valuedouble : 0.0;
+    return is_one;
 }
 
 static int take_step(struct log *l, const cJSON *o, double step, struct error *err)
@@ -106,9 +112,10 @@ static int take_validation(struct log *l, const cJSON *o, double step, struct er
     return series_add(&l->dev[i], step, der, err);
 }
 
-static int take_line(struct log *l, const char *line, int number_of, struct error *err)
+static int take_line(struct log *l, struct field line, int number_of, struct error *err)
 {
-    cJSON *o = cJSON_Parse(line);
+    static const struct json_limits limits = {"line", "", 1 << 16, 1000, 8, 1};
+    cJSON *o = json_read(line.at, line.n, &limits, NULL);
     const cJSON *type = cJSON_GetObjectItemCaseSensitive(o, "type");
     double step;
     int status = 0;
@@ -164,18 +171,18 @@ static int draw(const char *output, const char *path, const struct log *l, struc
 
 int plot_log(const char *output, const char *path, struct error *err)
 {
-    FILE *f = fopen(path, "r");
+    struct scan text;
+    struct scan_lines at = {0};
+    struct field line;
     struct log log = {0};
-    char *line = NULL;
-    size_t room = 0;
     int status = 0;
 
-    if (!f)
-        return fail(err, "%s: cannot be opened: %s", path, strerror(errno));
-    for (int n = 1; status == 0 && getline(&line, &room, f) > 0; n++)
-        status = take_line(&log, line, n, err);
-    free(line);
-    fclose(f);
+    if (scan_read(&text, path, err))
+        return -1;
+    at.rest = (struct field){text.bytes, text.n};
+    while (status == 0 && scan_line(&at, &line))
+        status = take_line(&log, line, at.number, err);
+    scan_release(&text);
     if (status == 0 && log.step[0].n == 0)
         status = fail(err, "no step in it yet");
     if (status)

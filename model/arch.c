@@ -7,6 +7,8 @@
  * the conformer. nano: the built-in model's. */
 #include "model/config.h"
 
+#include "model/json.h"
+
 #include <cjson/cJSON.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -92,7 +94,7 @@ static void add_convs(cJSON *wavlm, const struct arch *a)
 
     for (int i = 0; i < 7; i++) {
         const int conv[3] = {a->channels[i], kernel[i], stride[i]};
-        cJSON_AddItemToArray(convs, cJSON_CreateIntArray(conv, 3));
+        json_add(convs, cJSON_CreateIntArray(conv, 3));
     }
 }
 
@@ -110,13 +112,13 @@ static void add_layers(cJSON *wavlm, const struct arch *a)
         cJSON *heads = cJSON_CreateArray();
         for (int h = 0; h < a->n_heads; h++) {
             if (kept >> h & 1)
-                cJSON_AddItemToArray(heads, cJSON_CreateNumber(h));
+                json_add(heads, cJSON_CreateNumber(h));
         }
-        cJSON_AddItemToArray(attention, cJSON_CreateBool(kept != 0));
-        cJSON_AddItemToArray(feed_forward, cJSON_CreateBool(inner > 0));
-        cJSON_AddItemToArray(total, cJSON_CreateNumber(a->n_heads));
-        cJSON_AddItemToArray(remaining, heads);
-        cJSON_AddItemToArray(ff, cJSON_CreateNumber(inner));
+        json_add(attention, cJSON_CreateBool(kept != 0));
+        json_add(feed_forward, cJSON_CreateBool(inner > 0));
+        json_add(total, cJSON_CreateNumber(a->n_heads));
+        json_add(remaining, heads);
+        json_add(ff, cJSON_CreateNumber(inner));
     }
 }
 

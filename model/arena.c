@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { ALIGNMENT = 64 };
 
@@ -37,13 +38,22 @@ double *arena_doubles(struct arena *a, size_t n)
     return arena_bytes(a, n * sizeof(double));
 }
 
+/* More than the machine has may be promised (overcommit), and then the program is
+ * killed for touching it. */
+static int exceeds_machine(size_t size)
+{
+    long pages = sysconf(_SC_PHYS_PAGES), page_bytes = sysconf(_SC_PAGESIZE);
+
+    return pages > 0 && page_bytes > 0 && size / (size_t)page_bytes >= (size_t)pages;
+}
+
 int arena_commit(struct arena *a, struct error *err)
 {
     assert(!a->base);
     if (a->overflow)
         return fail(err, "out of memory: more than this machine can address");
     size_t size = a->used ? a->used : ALIGNMENT;
-    a->base = aligned_alloc(ALIGNMENT, size);
+    a->base = exceeds_machine(size) ? NULL : aligned_alloc(ALIGNMENT, size);
     if (!a->base)
         return fail(err, "out of memory: %zu MiB wanted; try shorter audio or a smaller model",
                     size >> 20);

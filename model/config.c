@@ -5,12 +5,17 @@
  * arguments) are kept, so that a checkpoint's own config goes in unchanged. */
 #include "model/config.h"
 
+#include "model/json.h"
+
 #include <cjson/cJSON.h>
 #include <math.h>
 #include <string.h>
 
 /* Encoder frames are 20 ms of 25 ms (stream/frame.h); every WavLM has these. */
 enum { STRIDE_PRODUCT = 320, RECEPTIVE_FIELD = 400 };
+
+/* Upstream's configs have 3 KB and are four deep. */
+static const struct json_limits limits = {"config", "", 1 << 20, 1 << 16, 16, 1};
 
 static int get_int(int *dst, const cJSON *object, const char *key, int min, int max, int fallback,
                    struct error *err)
@@ -26,7 +31,7 @@ static int get_int(int *dst, const cJSON *object, const char *key, int min, int 
     if (!cJSON_IsNumber(item) || item->valuedouble != floor(item->valuedouble))
         return fail(err, "config: \"%s\" should be a whole number", key);
     if (item->valuedouble < min || item->valuedouble > max)
-        return fail(err, "config: \"%s\" is %.0f, expected %d to %d", key, item->valuedouble, min,
+        return fail(err, "config: \"%s\" is %.10g, expected %d to %d", key, item->valuedouble, min,
                     max);
     *dst = (int)item->valuedouble;
     return 0;
@@ -303,7 +308,9 @@ static int parse_readout(struct readout_config *r, const struct wavlm_config *w,
     int width = 0, classes = 0;
 
     r->present = 1;
-    r->chunk_seconds = cJSON_IsNumber(chunk) ? chunk->valuedouble : 8.0;
+    r->chunk_seconds = !chunk || cJSON_IsNull(chunk) ? 8.0 : cJSON_GetNumberValue(chunk);
+    if (!(r->chunk_seconds >= 0.1 && r->chunk_seconds <= 3600.0)) // NaN: it is no number
+        return fail(err, "config: \"chunk_size\" should be seconds, 0.1 to 3600");
     if (get_int(&r->n_reps, json, "wavlm_layer_num", 1, w->n_layers + 1, 0, err) ||
         get_int(&width, json, "wavlm_feat_dim", 1, MAX_WIDTH, 0, err) ||
         get_int(&r->width, json, "attention_in", 1, MAX_WIDTH, 0, err) ||
@@ -375,10 +382,12 @@ static int parse_root(struct model_config *c, const cJSON *root, struct error *e
 
 int config_parse(struct model_config *c, const char *json, struct error *err)
 {
-    cJSON *root = cJSON_Parse(json);
+    cJSON *root = json_read(json, strlen(json), &limits, err);
     int status;
 
     *c = (struct model_config){0};
+    if (!root)
+        return -1;
     if (!cJSON_IsObject(root))
         status = fail(err, "config: not a JSON object");
     else

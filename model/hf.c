@@ -17,7 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct json_limits config_limits = {"config", "", 4 << 20, 1 << 16, 16, 0};
+static const struct json_limits config_limits = {"config", "", 4 << 20, 1 << 16, 16, 1};
 
 /* What the encoder's shape needs of config.json. */
 struct hf_config {

@@ -117,3 +117,9 @@ cJSON *json_read(const char *text, size_t n, const struct json_limits *l, struct
     }
     return json;
 }
+
+void json_add(cJSON *array, cJSON *item)
+{
+    if (!cJSON_AddItemToArray(array, item))
+        cJSON_Delete(item);
+}

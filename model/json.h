@@ -25,4 +25,8 @@ struct json_limits {
 struct cJSON *json_read(const char *text, size_t n, const struct json_limits *limits,
                         struct error *err);
 
+/* Puts an item into an array, or deletes it if there is no array: one of the two was
+ * refused memory. */
+void json_add(struct cJSON *array, struct cJSON *item);
+
 #endif

@@ -3,9 +3,11 @@
 
 #include "model/clock.h"
 #include "model/op.h"
+#include "model/random.h"
 
 #include <assert.h>
 #include <limits.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -85,6 +87,32 @@ void model_derive(struct model *m)
         readout_weights_fill(&m->readout, &m->config.readout, &m->params);
 }
 
+/* Weights that are finite may make ones that are not: a direction of length 0 under
+ * weight norm, a variance below 0. */
+static int check_derived(const struct model *m, struct error *err)
+{
+    const struct wavlm_config *w = &m->config.wavlm;
+    const struct readout_config *r = &m->config.readout;
+    size_t C = (size_t)w->embed;
+    size_t n = w->pos_kernel ? C * C / (size_t)w->pos_groups * (size_t)w->pos_kernel : 0;
+
+    for (size_t i = 0; i < n; i++) {
+        if (!isfinite(m->encoder.pos_conv[i]))
+            return fail(err, "the positional convolution's weight norm (weight_g, weight_v) gives "
+                             "no finite weights; the file is damaged or its training diverged");
+    }
+    for (int i = 0; r->present && i < r->n_layers; i++) {
+        const struct conformer_weights *c = &m->readout.conformer[i];
+        for (int k = 0; k < r->width; k++) {
+            if (!isfinite(c->scale[k]) || !isfinite(c->shift[k]))
+                return fail(err, "the BatchNorm of conformer block %d (running_var, weight) gives "
+                                 "no finite scale; the file is damaged or its training diverged",
+                            i);
+        }
+    }
+    return 0;
+}
+
 static int model_list(struct model *m, const char *json, const struct reach *reach,
                       struct error *err)
 {
@@ -111,7 +139,7 @@ static int model_bind(struct model *m, const struct checkpoint *c, const struct 
         return -1;
     model_place(m);
     model_derive(m);
-    return 0;
+    return check_derived(m, err);
 }
 
 int model_open(struct model *m, const struct checkpoint *c, const struct reach *reach,
@@ -283,4 +311,34 @@ void model_vectors(float *vectors, const struct model *m, const float *sum, int 
     assert(m->config.readout.embedding > 0);
     linear_forward(vectors, sum, m->params.embedding.weight, m->params.embedding.bias, n,
                    m->config.wavlm.embed, m->config.readout.embedding);
+}
+
+int model_try(struct model_acts *a, struct model_state *s, const struct model *m,
+              struct error *err)
+{
+    enum { FRAMES = 8, SAMPLES = 320 * FRAMES + 80 };
+    const struct readout_config *r = &m->config.readout;
+    float samples[SAMPLES];
+    double seconds[N_STAGES];
+    struct random rng;
+    struct block b;
+
+    random_init(&rng, 1);
+    for (int i = 0; i < SAMPLES; i++)
+        samples[i] = 0.1f * (2.0f * random_uniform(&rng) - 1.0f);
+    memcpy(seconds, a->seconds, sizeof(seconds));
+    model_state_reset(s, m);
+    block_next(&b, &s->at, SAMPLES, 1, m->reach.block_frames, m->reach.right_frames);
+    model_forward(a, s, m, samples, &b, 1);
+    model_state_reset(s, m);
+    memcpy(a->seconds, seconds, sizeof(seconds));
+
+    const float *x = r->present ? a->readout.scores : a->encoder.rep[m->config.wavlm.n_layers];
+    int n = b.own * (r->present ? r->n_classes : m->config.wavlm.embed);
+    for (int i = 0; i < n; i++) {
+        if (isnan(x[i]))
+            return fail(err, "the model computes what is no number: its weights are far too large; "
+                             "the file is damaged or its training diverged");
+    }
+    return 0;
 }

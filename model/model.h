@@ -118,6 +118,12 @@ void model_acts_close(struct model_acts *a);
 void model_forward(struct model_acts *a, struct model_state *s, const struct model *m,
                    const float *samples, const struct block *blocks, int n_blocks);
 
+/* Computes a short block of noise and resets the state: fails if the scores (without a
+ * readout, the last representation) are no numbers, as those of a model are whose
+ * weights are finite but far too large. No allocation. */
+int model_try(struct model_acts *a, struct model_state *s, const struct model *m,
+              struct error *err);
+
 /* The speaker vectors of n rows of a weighted sum (readout.sum after a forward,
  * or means of its rows: both give the same, the map being affine). Only for a
  * model with an embedding readout, config.readout.embedding > 0. No allocation.

@@ -34,6 +34,7 @@ void powerset_activity(float *prob, const float *logp, const struct powerset *p,
                 *best = row[c] > *best ? row[c] : *best;
             }
             out[s] = 1.0f / (1.0f + expf(without - with));
+            out[s] = isnan(out[s]) ? 0.0f : out[s]; // scores that are no numbers
         }
     }
 }

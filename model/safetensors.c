@@ -1,16 +1,13 @@
 // SPDX-License-Identifier: MIT
 /* safetensors.c - reading: 8 bytes of length, a JSON header, the data.
  *
- * The header is looked over as plain bytes (characters, depth, number of
- * values) before cJSON sees it, so that what cJSON builds is bounded. The
- * tensors must cover the data without hole or overlap, as the official reader
+ * The header is bounded before it is parsed (json.h). The tensors must cover the data without hole or overlap, as the official reader
  * demands. Data are used in place; a tensor that does not start at a multiple
  * of its element is copied. */
 #include "model/checkpoint_read.h"
-#include "model/text.h"
+#include "model/json.h"
 
 #include <cjson/cJSON.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,6 +15,11 @@
 enum { HEADER_MAX_BYTES = 16 << 20, HEADER_MAX_VALUES = 1 << 20, HEADER_MAX_DEPTH = 8 };
 
 #define AGAIN "; the file is damaged or cut short, fetch or make it again"
+
+/* A name that stands there twice is found, and told, as a tensor. */
+static const struct json_limits header_limits = {
+    "header", AGAIN, HEADER_MAX_BYTES, HEADER_MAX_VALUES, HEADER_MAX_DEPTH, 0,
+};
 
 struct header {
     const char *text;
@@ -52,61 +54,6 @@ static int header_find(struct header *h, const struct checkpoint_storage *s, str
     if (n < 2 || h->text[0] != '{')
         return fail(err, "header does not begin with '{'" AGAIN);
     return 0;
-}
-
-/* Bounds what a JSON parser may meet: characters, depth, number of values. */
-static int header_scan(const struct header *h, struct error *err)
-{
-    int in_string = 0, depth = 0, n_values = 0;
-
-    if (!utf8_valid(h->text, h->n))
-        return fail(err, "header is not UTF-8" AGAIN);
-    for (size_t i = 0; i < h->n; i++) {
-        char c = h->text[i];
-        if ((unsigned char)c < 0x20 && (in_string || !strchr("\t\n\r", c) || !c))
-            return fail(err, "header has a control character at byte %zu" AGAIN, i);
-        if (in_string) {
-            if (c == '\\' && h->n - i > 5 && !memcmp(h->text + i, "\\u0000", 6))
-                return fail(err, "header has a zero character in a name" AGAIN);
-            i += c == '\\';
-            in_string = c != '"';
-        } else if (c == '"') {
-            in_string = 1;
-        } else if (c == '{' || c == '[') {
-            depth++;
-        } else if (c == '}' || c == ']') {
-            depth--;
-        }
-        n_values += !in_string && (c == ',' || c == '{' || c == '[');
-        if (depth > HEADER_MAX_DEPTH)
-            return fail(err, "header is nested deeper than %d" AGAIN, HEADER_MAX_DEPTH);
-        if (n_values > HEADER_MAX_VALUES)
-            return fail(err, "header has more than %d values" AGAIN, HEADER_MAX_VALUES);
-    }
-    return 0;
-}
-
-static cJSON *header_parse(const struct header *h, struct error *err)
-{
-    const char *end = NULL;
-
-    errno = 0; // cJSON does not say why, but malloc does
-    cJSON *json = cJSON_ParseWithLengthOpts(h->text, h->n, &end, 0);
-    if (!json) {
-        if (errno == ENOMEM)
-            fail(err, "out of memory for the header; close other programs");
-        else
-            fail(err, "header is not JSON" AGAIN);
-        return NULL;
-    }
-    for (const char *c = end; c < h->text + h->n; c++) {
-        if (!strchr(" \t\n\r", *c)) {
-            fail(err, "header has something after its JSON" AGAIN);
-            cJSON_Delete(json);
-            return NULL;
-        }
-    }
-    return json;
 }
 
 /* A whole number that a double holds exactly. */
@@ -316,9 +263,9 @@ int safetensors_read(struct checkpoint *c, struct error *err)
 {
     struct header h = {0};
 
-    if (header_find(&h, c->storage, err) || header_scan(&h, err))
+    if (header_find(&h, c->storage, err))
         return -1;
-    cJSON *json = header_parse(&h, err);
+    cJSON *json = json_read(h.text, h.n, &header_limits, err);
     if (!json)
         return -1;
     int failed = read_entries(c, json, &h, err);

@@ -14,7 +14,8 @@
 
 #define AGAIN "; the file is damaged or cut short, fetch or make it again"
 
-enum { READ_BYTES = 64 * 1024 };
+/* Compressed weights are a few times larger, not a thousand times. */
+enum { READ_BYTES = 64 * 1024, MAX_SWELLING = 64, SMALL_BYTES = 64 << 20 };
 
 struct container {
     struct checkpoint_storage *file;
@@ -24,6 +25,7 @@ struct container {
     size_t n_members;
     size_t *places;       // of each member's data in the file, 0: not known
     unsigned char *chunk; // READ_BYTES
+    size_t left;          // bytes that storages may still have: members may overlap, or swell
 };
 
 /* --- places ----------------------------------------------------------- */
@@ -209,6 +211,10 @@ static int load_storage(void *container, struct pickle_storage *s, struct error 
     if (n != wanted)
         return fail(err, "storage '%.60s' has %zu bytes, its tensors want %zu" AGAIN, s->key, n,
                     wanted);
+    if (n > z->left)
+        return fail(err, "storages of more than %d times the file's size; it is damaged or not a "
+                    "model", MAX_SWELLING);
+    z->left -= n;
     if (use_in_place(&s->data, z, index, n, err))
         return -1;
     if (!s->data)
@@ -294,6 +300,10 @@ int torch_zip_read(struct checkpoint *c, struct error *err)
 {
     struct pool pool = {.limit = TORCH_POOL_BYTES};
     struct container z = {.file = c->storage, .pool = &pool};
+    size_t n_file = c->storage->n_bytes;
+
+    z.left = n_file > SIZE_MAX / 2 / MAX_SWELLING ? SIZE_MAX / 2
+                                                  : MAX_SWELLING * n_file + SMALL_BYTES;
 
     z.zip = open_zip(c->storage, err);
     if (!z.zip)

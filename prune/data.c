@@ -153,11 +153,16 @@ static int read_chunk(struct data_space *s, const struct data_recording *rec, do
 
     if (audio_file_open(&f, rec->path, err))
         return -1;
-    status = resampler_open(&r, f.rate_hz, f.channels, channel, err)
+    status = f.rate_hz == rec->rate_hz ? 0
+        : fail(err, "%s: %d Hz, but %d Hz when the run began: it was replaced", rec->path,
+               f.rate_hz, rec->rate_hz);
+    if (status == 0)
+        status = resampler_open(&r, f.rate_hz, f.channels, channel, err)
                  ? fail_prefix(err, "%s: ", rec->path) : 0;
     if (status == 0)
         status = reserve(&s->samples, &s->samples_room,
-                         resampler_room(&r, (size_t)n_ticks) + resampler_room(&r, 0), err) ||
+                         resampler_room(&r, (size_t)n_ticks) + resampler_room(&r, 0) + (size_t)n,
+                         err) ||
                  reserve(&s->ticks, &s->ticks_room, 4096 * (size_t)f.channels, err) ? -1 : 0;
     if (status == 0)
         status = audio_file_seek(&f, tick, err);

@@ -48,6 +48,8 @@ static int open_gates(struct distiller *d, const struct model_config *student, s
         return -1;
     struct expected_size size = expected_size(&d->gates, s->target, &s->time, 0.0);
     d->unpruned = s->target == TARGET_PARAMS ? encoder_parameters(student) : size.unpruned;
+    if (!(d->unpruned > 0.0))
+        return fail(err, "out of memory to count parameters");
     double most = 1.0 - least_size(d) / d->unpruned;
     if (s->sparsity < 0.0 || s->sparsity >= most)
         return fail(err, "a sparsity of %.1f %% cannot be reached with these units: at most %.1f %%",

@@ -3,6 +3,7 @@
 
 #include "prune/draw.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -59,11 +60,23 @@ static const struct tensor *find(const struct checkpoint *state, const struct he
                ? t : NULL;
 }
 
+/* Numbers that a run can go on with; squares (kind 2) are not negative. */
+static int proper(const struct tensor *t, int kind)
+{
+    const float *x = t->data;
+
+    for (size_t i = 0; i < tensor_count(t); i++) {
+        if (!isfinite(x[i]) || (kind == 2 && x[i] < 0.0f))
+            return 0;
+    }
+    return 1;
+}
+
 void heads_begin_from(struct heads *h, const struct checkpoint *state)
 {
     for (int k = 0; k < h->n; k++) {
         const struct tensor *t = find(state, &h->list[k], 0);
-        if (t)
+        if (t && proper(t, 0))
             memcpy(h->values + h->list[k].at, t->data, count(&h->list[k]) * sizeof(float));
     }
 }
@@ -94,6 +107,9 @@ int heads_resume(struct heads *h, const struct checkpoint *state, struct error *
                 return fail(err, "no %s%s of %lld x %lld numbers: the run had other losses or "
                             "other data; begin anew in another folder", kinds[kind], p->name,
                             (long long)p->rows, (long long)p->columns);
+            if (!proper(t, kind))
+                return fail(err, "%s%s holds what is no number; the file is damaged", kinds[kind],
+                            p->name);
             memcpy(values_of(h, p, kind), t->data, count(p) * sizeof(float));
         }
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "prune/latency.h"
 
+#include "model/json.h"
 #include "model/outfile.h"
 
 #include <cjson/cJSON.h>
@@ -96,9 +97,9 @@ static char *to_json(const struct latency *l)
         cJSON_AddItemToObject(o, "in", cJSON_CreateDoubleArray(g->in, g->n_in));
         cJSON_AddItemToObject(o, "out", cJSON_CreateDoubleArray(g->out, g->n_out));
         for (int k = 0; k < g->n_in; k++)
-            cJSON_AddItemToArray(rows, cJSON_CreateDoubleArray(g->ms[k], g->n_out));
+            json_add(rows, cJSON_CreateDoubleArray(g->ms[k], g->n_out));
         cJSON_AddItemToObject(o, "ms", rows);
-        cJSON_AddItemToArray(convs, o);
+        json_add(convs, o);
     }
     if (l->projection.n)
         add_curve(root, "projection", "features", &l->projection);

@@ -10,6 +10,7 @@
 #include "prune/latency.h"
 
 #include "model/clock.h"
+#include "model/json.h"
 #include "model/kernels.h"
 #include "model/op.h"
 #include "model/random.h"
@@ -190,12 +191,12 @@ static char *layers_json(const struct wavlm_config *w, int n, int heads, int uni
     for (int i = 0; i < n; i++) {
         cJSON *kept = cJSON_CreateArray();
         for (int h = 0; h < heads; h++)
-            cJSON_AddItemToArray(kept, cJSON_CreateNumber(h));
-        cJSON_AddItemToArray(attention, cJSON_CreateBool(heads > 0));
-        cJSON_AddItemToArray(feed_forward, cJSON_CreateBool(units > 0));
-        cJSON_AddItemToArray(total, cJSON_CreateNumber(w->layer[0].total_heads));
-        cJSON_AddItemToArray(remaining, kept);
-        cJSON_AddItemToArray(ff, cJSON_CreateNumber(units));
+            json_add(kept, cJSON_CreateNumber(h));
+        json_add(attention, cJSON_CreateBool(heads > 0));
+        json_add(feed_forward, cJSON_CreateBool(units > 0));
+        json_add(total, cJSON_CreateNumber(w->layer[0].total_heads));
+        json_add(remaining, kept);
+        json_add(ff, cJSON_CreateNumber(units));
     }
     cJSON_AddStringToObject(o, "extractor_mode", "fbank");
     cJSON_AddNumberToObject(o, "fbank_bins", 8);

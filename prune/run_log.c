@@ -1,13 +1,19 @@
 // SPDX-License-Identifier: MIT
 #include "prune/run_log.h"
 
+#include "model/json.h"
+
 #include <cjson/cJSON.h>
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 #include <unistd.h>
+
+enum { LINE_BYTES = 1 << 16 }; // ours have 400
 
 int run_log_note(struct run_log *l, long step, double score, struct error *err)
 {
@@ -33,16 +39,20 @@ static double number(const cJSON *o, const char *key)
 /* Takes one line of an earlier session; 0: it is to be dropped, with all after. */
 static int take_line(struct run_log *l, const char *line, long step, struct error *err)
 {
-    cJSON *o = cJSON_Parse(line);
+    static const struct json_limits limits = {"line", "", LINE_BYTES, 1000, 8, 1};
+    cJSON *o = json_read(line, strlen(line), &limits, NULL);
     const cJSON *type = cJSON_GetObjectItemCaseSensitive(o, "type");
     const cJSON *score = cJSON_GetObjectItemCaseSensitive(o, l->key);
     double at = number(o, "step");
     int keep = at >= 0.0 && at <= (double)step;
 
     if (keep && cJSON_IsString(type) && !strcmp(type->valuestring, "validation") &&
-        !cJSON_GetObjectItemCaseSensitive(o, "block") && cJSON_IsNumber(score) &&
-        run_log_note(l, (long)at, score->valuedouble, err))
-        keep = -1;
+        !cJSON_GetObjectItemCaseSensitive(o, "block") && cJSON_IsNumber(score)) {
+        if (!(fabs(score->valuedouble) < 1e9))
+            keep = 0;
+        else if (run_log_note(l, (long)at, score->valuedouble, err))
+            keep = -1;
+    }
     cJSON_Delete(o);
     return keep;
 }
@@ -57,30 +67,47 @@ int run_log_lock(struct run_log *l, const char *path, struct error *err)
     return 0;
 }
 
+/* The end of the last line that stands, in *end. A line that a kill has torn is dropped, but
+ * what never was a log is left alone. */
+static int read_lines(struct run_log *l, FILE *f, off_t *end, const char *path, long step,
+                      struct error *err)
+{
+    struct stat st;
+    char *line = malloc(LINE_BYTES);
+    int keep = 1;
+
+    *end = 0;
+    if (!line)
+        return fail(err, "%s: out of memory", path);
+    if (fstat(fileno(f), &st) || !S_ISREG(st.st_mode))
+        keep = fail(err, "%s: is no regular file; expected a run's log", path);
+    while (keep > 0 && fgets(line, LINE_BYTES, f)) {
+        if (*end == 0 && *line != '{')
+            keep = fail(err, "%s: is no log of a run; give the run another folder", path);
+        else
+            keep = strchr(line, '\n') ? take_line(l, line, step, err) : 0;
+        if (keep > 0)
+            *end = ftello(f);
+    }
+    free(line);
+    return keep < 0 ? -1 : 0;
+}
+
 int run_log_read(struct run_log *l, const char *path, long step, struct error *err)
 {
     FILE *f = l->file ? l->file : fopen(path, "r");
-    char *line = NULL;
-    size_t room = 0;
-    off_t end = 0;
-    int keep = 1;
+    off_t end;
+    int status;
 
     if (!f)
         return errno == ENOENT ? 0 : fail(err, "%s: %s", path, strerror(errno));
     rewind(f);
-    while (keep > 0 && getline(&line, &room, f) > 0) {
-        keep = take_line(l, line, step, err);
-        if (keep > 0)
-            end = ftello(f);
-    }
-    free(line);
-    if (!l->file) {
+    status = read_lines(l, f, &end, path, step, err);
+    if (!l->file)
         fclose(f);
-    } else if (keep >= 0) {
-        if (ftruncate(fileno(f), end) || fseeko(f, 0, SEEK_END))
-            return fail(err, "%s: %s", path, strerror(errno));
-    }
-    return keep < 0 ? -1 : 0;
+    else if (status == 0 && (ftruncate(fileno(f), end) || fseeko(f, 0, SEEK_END)))
+        return fail(err, "%s: %s", path, strerror(errno));
+    return status;
 }
 
 int run_log_flush(struct run_log *l, struct error *err)

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "prune/shrink.h"
 
+#include "model/json.h"
+
 #include <cjson/cJSON.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,7 +61,7 @@ static int cut_convs(cJSON *wavlm, const struct wavlm_config *w, const struct ga
             return fail(err, "convolution %d would lose its last channel: prune less, or leave "
                              "conv out of --units", i);
         }
-        cJSON_AddItemToArray(convs, cJSON_CreateIntArray(conv, 3));
+        json_add(convs, cJSON_CreateIntArray(conv, 3));
     }
     replace(wavlm, "extractor_conv_layer_config", convs);
     return 0;
@@ -76,12 +78,12 @@ static void cut_layers(cJSON *wavlm, const struct wavlm_config *w, const struct 
         cJSON *heads = cJSON_CreateArray();
         for (int h = 0; h < w->layer[i].n_heads; h++) {
             if (is_open(heads_gate, h))
-                cJSON_AddItemToArray(heads, cJSON_CreateNumber(w->layer[i].heads[h]));
+                json_add(heads, cJSON_CreateNumber(w->layer[i].heads[h]));
         }
-        cJSON_AddItemToArray(attention, cJSON_CreateBool(left.attention));
-        cJSON_AddItemToArray(feed_forward, cJSON_CreateBool(left.feed_forward));
-        cJSON_AddItemToArray(remaining, heads);
-        cJSON_AddItemToArray(ff, cJSON_CreateNumber(left.feed_forward ? left.ff : 0));
+        json_add(attention, cJSON_CreateBool(left.attention));
+        json_add(feed_forward, cJSON_CreateBool(left.feed_forward));
+        json_add(remaining, heads);
+        json_add(ff, cJSON_CreateNumber(left.feed_forward ? left.ff : 0));
     }
     replace(wavlm, "encoder_use_attention", attention);
     replace(wavlm, "encoder_use_feed_forward", feed_forward);

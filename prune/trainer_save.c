@@ -4,6 +4,7 @@
  * train.heads.NAME (heads.h), and train.state, numbers in double precision. */
 #include "prune/trainer.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -142,6 +143,27 @@ int trainer_write_model(const struct trainer *t, const char *path, const char *p
     return status;
 }
 
+static int check_finite(const char *name, const float *x, size_t n, struct error *err)
+{
+    int is_square = strstr(name, "train.v.") || strstr(name, "gate.v."); // of the optimiser
+
+    for (size_t i = 0; i < n; i++) {
+        if (!isfinite(x[i]) || (is_square && x[i] < 0.0f))
+            return fail(err, "tensor %s: element %zu is %g; the file is damaged", name, i,
+                        (double)x[i]);
+    }
+    return 0;
+}
+
+static int check_finite_doubles(const char *name, const double *x, size_t n, struct error *err)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (!isfinite(x[i]))
+            return fail(err, "tensor %s: element %zu is %g; the file is damaged", name, i, x[i]);
+    }
+    return 0;
+}
+
 /* Copies the tensor prefix + p's name, which must be there and of p's size. */
 static int take(float *to, const struct checkpoint *c, const char *prefix, const struct param *p,
                 struct error *err)
@@ -154,6 +176,8 @@ static int take(float *to, const struct checkpoint *c, const char *prefix, const
     if (!t || t->dtype != DTYPE_F32 || tensor_count(t) != param_count(p))
         return fail(err, "no tensor %s of %zu numbers: not a run of this model", name,
                     param_count(p));
+    if (check_finite(name, t->data, param_count(p), err))
+        return -1;
     memcpy(to, t->data, param_count(p) * sizeof(float));
     return 0;
 }
@@ -178,6 +202,9 @@ static int take_vector(void *to, const struct checkpoint *c, const char *prefix,
     const struct tensor *t = checkpoint_find(c, key);
     if (!t || t->dtype != dtype || tensor_count(t) != (size_t)n)
         return fail(err, "no %s of %d numbers: not a run with these gates", key, n);
+    if (dtype == DTYPE_F64 ? check_finite_doubles(key, t->data, (size_t)n, err)
+                           : check_finite(key, t->data, (size_t)n, err))
+        return -1;
     memcpy(to, t->data, (size_t)n * (dtype == DTYPE_F64 ? sizeof(double) : sizeof(float)));
     return 0;
 }
@@ -326,6 +353,8 @@ static int take_state(struct trainer *t, const struct checkpoint *c, struct erro
     if (x[STATE_SEED_LOW] != (double)(t->settings.seed & 0xffffffffu) ||
         x[STATE_SEED_HIGH] != (double)(t->settings.seed >> 32))
         return fail(err, "the run had another seed: give it, or begin anew in another folder");
+    if (check_finite_doubles("train.history", history->data, TRAINER_HISTORY, err))
+        return -1;
     t->step = (long)x[STATE_STEP];
     t->next_clip = (uint64_t)x[STATE_NEXT_CLIP];
     t->n_history = (int)x[STATE_HISTORY];

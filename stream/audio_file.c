@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { LOAD_TICKS = 4096 };
+enum { LOAD_TICKS = 4096, LOAD_MAX_SECONDS = 12 * 3600 };
 
 /* libsndfile's own words for a missing file or a directory are of little help. */
 static int check_readable(const char *path, struct error *err)
@@ -38,6 +38,9 @@ static int check_header(const SF_INFO *info, const char *path, struct error *err
     if (info->channels < 1 || info->channels > RESAMPLE_MAX_CHANNELS)
         return fail(err, "%s: %d channels; 1 to %d were expected: split the file", path,
                     info->channels, RESAMPLE_MAX_CHANNELS);
+    if (info->frames > (sf_count_t)(AUDIO_FILE_MAX_SECONDS * info->samplerate))
+        return fail(err, "%s: %.0f days of audio; at most 100 were expected: is the header right?",
+                    path, (double)info->frames / info->samplerate / 86400.0);
     if (info->frames <= 0)
         return fail(err, "%s: an audio file without audio; record it again", path);
     return 0;
@@ -115,6 +118,9 @@ static int reserve(struct recording *rec, size_t n, struct error *err)
 {
     if (rec->room - rec->n >= n)
         return 0;
+    if (rec->n + n > (size_t)LOAD_MAX_SECONDS * FRAME_HZ) // a small file may hold years of silence
+        return fail(err, "more than %d hours of audio; cut it into shorter files",
+                    LOAD_MAX_SECONDS / 3600);
     size_t room = rec->room + rec->room / 2 + n;
     float *samples = realloc(rec->samples, room * sizeof(float));
     if (!samples)

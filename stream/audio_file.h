@@ -12,6 +12,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* As long as times may be (stream/turns.h). */
+#define AUDIO_FILE_MAX_SECONDS 8640000.0
+
 struct audio_file {
     struct sf_private_tag *handle;
     char *path;
@@ -35,7 +38,7 @@ int audio_file_seek(struct audio_file *f, int64_t tick, struct error *err);
 /* A zeroed file may be closed. */
 void audio_file_close(struct audio_file *f);
 
-/* The whole file as 16 kHz mono, samples [n], the caller's to free: channel k
+/* The whole file, 12 hours at most, as 16 kHz mono, samples [n], the caller's to free: channel k
  * from 1 alone, or with 0 the mean of all. What is no number becomes 0. The
  * same bits as a live source of that file gives. */
 int audio_file_read(float **samples, size_t *n, const char *path, int channel, struct error *err);

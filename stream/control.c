@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "stream/control.h"
 
-#include "stream/ring.h"
-#include "stream/utf8.h"
+#include "stream/control_queue.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <lo/lo.h>
-#include <math.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
@@ -19,104 +17,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { RING_COMMANDS = 64 };
-
 struct control {
-    struct ring ring; // from our thread to the worker
-    struct control_command storage[RING_COMMANDS];
+    struct control_queue queue;
     lo_server server;
     int stop_fd; // readable: end
     pthread_t thread;
     int has_thread;
-    atomic_int ignored;
-    atomic_int rate_hz, block_ms; // 0: not known yet
 };
-
-static void ignore(struct control *c)
-{
-    atomic_fetch_add_explicit(&c->ignored, 1, memory_order_relaxed);
-}
-
-static void put(struct control *c, const struct control_command *command)
-{
-    if (!ring_write(&c->ring, command, 1))
-        ignore(c);
-}
-
-static int on_name(const char *path, const char *types, lo_arg **argv, int argc,
-                   lo_message message, void *user)
-{
-    struct control *c = user;
-    struct control_command command = {.type = CONTROL_NAME};
-
-    if (!strcmp(types, "is")) {
-        command.id = argv[0]->i;
-        utf8_name(command.name, sizeof(command.name), &argv[1]->s);
-    }
-    if (command.id >= 1 && command.id <= REPORT_MAX_SPEAKERS && command.name[0])
-        put(c, &command);
-    else
-        ignore(c);
-    return 0;
-}
-
-static int on_reset(const char *path, const char *types, lo_arg **argv, int argc,
-                    lo_message message, void *user)
-{
-    struct control_command command = {.type = CONTROL_RESET};
-
-    if (*types)
-        ignore(user);
-    else
-        put(user, &command);
-    return 0;
-}
-
-static int on_threshold(const char *path, const char *types, lo_arg **argv, int argc,
-                        lo_message message, void *user)
-{
-    struct control_command command = {.type = CONTROL_THRESHOLD};
-
-    if (!strcmp(types, "f") && argv[0]->f > 0.0f && argv[0]->f < 1.0f) { // NaN is not
-        command.value = argv[0]->f;
-        put(user, &command);
-    } else {
-        ignore(user);
-    }
-    return 0;
-}
-
-/* To the address the ping came from: the receiver may not be one of ours. */
-static void answer(struct control *c, lo_message ping)
-{
-    int rate_hz = atomic_load_explicit(&c->rate_hz, memory_order_acquire);
-    lo_address from = lo_message_get_source(ping);
-
-    if (rate_hz && from)
-        lo_send_from(from, c->server, LO_TT_IMMEDIATE, "/antiphon/hello", "sii", ANTIPHON_VERSION,
-                     rate_hz, atomic_load_explicit(&c->block_ms, memory_order_relaxed));
-}
-
-static int on_ping(const char *path, const char *types, lo_arg **argv, int argc,
-                   lo_message message, void *user)
-{
-    struct control_command command = {.type = CONTROL_PING};
-
-    if (*types) {
-        ignore(user);
-    } else {
-        put(user, &command);
-        answer(user, message);
-    }
-    return 0;
-}
-
-static int on_other(const char *path, const char *types, lo_arg **argv, int argc,
-                    lo_message message, void *user)
-{
-    ignore(user);
-    return 0;
-}
 
 static void *run(void *user)
 {
@@ -175,12 +82,7 @@ static int listen_on(struct control *c, int port, struct error *err)
     c->server = lo_server_new_with_proto(text, LO_UDP, NULL);
     if (!c->server)
         return port_trouble(port, err);
-    lo_server_enable_queue(c->server, 0, 1);
-    lo_server_add_method(c->server, "/antiphon/name", NULL, on_name, c);
-    lo_server_add_method(c->server, "/antiphon/reset", NULL, on_reset, c);
-    lo_server_add_method(c->server, "/antiphon/threshold", NULL, on_threshold, c);
-    lo_server_add_method(c->server, "/antiphon/ping", NULL, on_ping, c);
-    lo_server_add_method(c->server, NULL, NULL, on_other, c);
+    control_queue_init(&c->queue, c->server);
     return start_thread(c, err);
 }
 
@@ -195,7 +97,6 @@ int control_open(struct control **out, int port, struct error *err)
     if (!c)
         return fail(err, "out of memory");
     memset(c, 0, sizeof(*c));
-    ring_init(&c->ring, c->storage, RING_COMMANDS, sizeof(*c->storage));
     if (listen_on(c, port, err)) {
         control_close(&c);
         return -1;
@@ -224,16 +125,16 @@ void control_set_hello(struct control *c, int rate_hz, int block_ms)
 {
     if (!c)
         return;
-    atomic_store_explicit(&c->block_ms, block_ms, memory_order_relaxed);
-    atomic_store_explicit(&c->rate_hz, rate_hz, memory_order_release);
+    atomic_store_explicit(&c->queue.block_ms, block_ms, memory_order_relaxed);
+    atomic_store_explicit(&c->queue.rate_hz, rate_hz, memory_order_release);
 }
 
 int control_next(struct control *c, struct control_command *command)
 {
-    return c && ring_read(&c->ring, command, 1) == 1;
+    return c && ring_read(&c->queue.ring, command, 1) == 1;
 }
 
 int control_ignored(const struct control *c)
 {
-    return c ? atomic_load_explicit(&c->ignored, memory_order_relaxed) : 0;
+    return c ? atomic_load_explicit(&c->queue.ignored, memory_order_relaxed) : 0;
 }

@@ -29,7 +29,7 @@ int stepper_open(struct stepper *s, const struct model *m, size_t max_put, struc
     powerset_init(&s->powerset, readout->n_speakers, readout->at_once);
     place(s, max_put);
     if (model_state_open(&s->state, m, err) || model_acts_open(&s->acts, m, err) ||
-        arena_commit(&s->arena, err)) {
+        model_try(&s->acts, &s->state, m, err) || arena_commit(&s->arena, err)) {
         stepper_close(s);
         return -1;
     }

@@ -66,6 +66,10 @@ struct recording *turns_recording(struct turns *t, struct field name, struct err
         return &t->list[at];
     if (check_name("recording", name, err))
         return NULL;
+    if (t->n == TURNS_MAX_RECORDINGS) {
+        fail(err, "more than %d recordings", TURNS_MAX_RECORDINGS);
+        return NULL;
+    }
     if (t->n == t->room) {
         int room = t->room ? 2 * t->room : 16;
         struct recording *more = realloc(t->list, (size_t)room * sizeof(*more));

@@ -16,7 +16,10 @@
 /* Times are at most 100 days, so that nanoseconds are exact in a double. */
 #define TURNS_MAX_SECONDS 8640000.0
 
-enum { TURNS_MAX_SPEAKERS = 1000 }; // of a recording: the mapping's time is their cube
+enum {
+    TURNS_MAX_SPEAKERS = 1000,      // of a recording: the mapping's time is their cube
+    TURNS_MAX_RECORDINGS = 1 << 18, // of a set: adding one may move all others
+};
 
 struct turn {
     double start, end; // stream seconds, 0 <= start <= end

@@ -3,6 +3,7 @@
  * is no model, and the small types. */
 #include "check.h"
 
+#include "model/builtin.h"
 #include "model/model.h"
 
 #include <math.h>
@@ -40,6 +41,26 @@ static void refuse_model(struct checkpoint *c, const char *words)
         check_fail("\"%s\" instead of \"%s\"", err.text, words);
 }
 
+/* Finite, and still none: all directions of the weight norm are of length 0. */
+static void test_bad_derived(struct checkpoint *c)
+{
+    const char *name = "encoder.transformer.pos_conv_embed.conv.";
+
+    for (int i = 0; i < c->n_tensors; i++) {
+        struct tensor *t = &c->tensors[i], saved = *t;
+        if (strncmp(t->name, name, strlen(name)) || t->n_axes != 3 || t->size[0] == 1)
+            continue;
+        float *zeros = calloc(tensor_count(t), sizeof(float));
+        assert_non_null(zeros);
+        t->data = zeros;
+        refuse_model(c, "weight norm");
+        *t = saved;
+        free(zeros);
+        return;
+    }
+    check_fail("no direction of a weight norm");
+}
+
 static void test_bad_models(void **state)
 {
     (void)state;
@@ -61,6 +82,17 @@ static void test_bad_models(void **state)
     t->data = poisoned;
     refuse_model(&c, "element 77 is NaN");
     *t = saved;
+    poisoned[77] = -INFINITY;
+    t->data = poisoned;
+    refuse_model(&c, "element 77 is infinite");
+    static double huge[13 * 10];
+    huge[3] = 1e300; // finite, but no float
+    *t = saved;
+    t->dtype = DTYPE_F64;
+    t->data = huge;
+    refuse_model(&c, "element 3 is infinite");
+    *t = saved;
+    test_bad_derived(&c);
     const char *config = c.config;
     c.config = NULL;
     refuse_model(&c, "no config");
@@ -146,11 +178,39 @@ static void test_many_speakers(void **state)
     unlink(path);
 }
 
+/* A variance below zero, in a model with a readout. */
+static void test_bad_batch_norm(void **state)
+{
+    (void)state;
+    struct checkpoint c;
+    struct error err;
+    int done = 0;
+
+    if (checkpoint_open_memory(&c, builtin_model, builtin_model_bytes(), "built-in", &err))
+        check_fail("%s", err.text);
+    for (int i = 0; i < c.n_tensors && !done; i++) {
+        struct tensor *t = &c.tensors[i];
+        if (!strstr(t->name, "running_var"))
+            continue;
+        float *values = calloc(tensor_count(t), sizeof(float));
+        assert_non_null(values);
+        values[tensor_count(t) - 1] = -1.0f;
+        t->dtype = DTYPE_F32;
+        t->data = values;
+        refuse_model(&c, "BatchNorm");
+        free(values);
+        done = 1;
+    }
+    assert_true(done);
+    checkpoint_close(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_half_precision),
         cmocka_unit_test(test_bad_models),
+        cmocka_unit_test(test_bad_batch_norm),
         cmocka_unit_test(test_many_speakers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -57,7 +57,7 @@ static void tiny_close(struct clip_source *source)
 {
 }
 
-static struct clip_source tiny_source(void)
+static inline struct clip_source tiny_source(void)
 {
     return (struct clip_source){.n_samples = blocks_cover(TINY_FRAMES), .n_known = 6,
                                 .get = tiny_get, .close = tiny_close};
