@@ -19,7 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { OFFLINE_SAMPLES = 8 * 16000, LIVE_BLOCKS = 8, ROUNDS = 4, MOST_THREADS = 2, FAMILY = 3 };
+enum { OFFLINE_SAMPLES = 8 * 16000, LIVE_BLOCKS = 8, ROUNDS = 3, MOST_THREADS = 2, FAMILY = 3 };
 
 struct row {
     const char *arch, *name;
@@ -45,8 +45,7 @@ enum { N_FAMILIES = sizeof(families) / sizeof(*families) };
 /* Seconds, best so far. */
 struct times {
     double live[MOST_THREADS], offline[MOST_THREADS]; // by threads, less 1
-    double stage[N_STAGES]; // of a live block, one thread
-    double macs, live_macs, parameters;
+    double macs, parameters;
 };
 
 struct subject {
@@ -89,18 +88,14 @@ static double now(int threads)
 static void run_live(struct times *t, struct subject *s, const float *audio, int n, int threads)
 {
     for (int i = 0; i < n; i++) {
-        double stage[N_STAGES], began = now(threads);
+        double began = now(threads);
         struct block b;
         int counts = s->state.at.frames >= s->model.reach.left_frames;
 
-        memcpy(stage, s->acts.seconds, sizeof(stage));
         block_next(&b, &s->state.at, OFFLINE_SAMPLES, 0, s->model.reach.block_frames, 0);
         model_forward(&s->acts, &s->state, &s->model, audio + (i % 8) * 16000, &b, 1);
-        if (!counts)
-            continue;
-        least(&t->live[threads - 1], now(threads) - began);
-        for (int k = 0; threads == 1 && k < N_STAGES; k++)
-            least(&t->stage[k], s->acts.seconds[k] - stage[k]);
+        if (counts)
+            least(&t->live[threads - 1], now(threads) - began);
     }
 }
 
@@ -149,7 +144,6 @@ static int run_family(struct times *times, const struct family *f, int offline,
                                                                    : cost.parameters);
         times[i].macs = (double)(f->rows[i].parameters > 0.0 ? cost.encoder_macs
                                                              : cost.encoder_macs + cost.readout_macs);
-        times[i].live_macs = cost_live_macs(&s[i].model.config, &reach) * 0.32;
     }
     op_set_threads(1);
     for (int i = 0; i < f->n; i++)
@@ -187,15 +181,6 @@ static void print_row(const struct row *r, const struct times *t, const struct t
     printf("\n");
 }
 
-static void print_stages(const struct row *r, const struct times *t)
-{
-    double all = t->stage[STAGE_EXTRACTOR] + t->stage[STAGE_INPUT] + t->stage[STAGE_LAYERS];
-
-    printf("| %s | %.2f | %.2f | %.2f | %.2f | %.0f |\n", r->name, 1e3 * t->live[0],
-           1e3 * t->stage[STAGE_EXTRACTOR], 1e3 * t->stage[STAGE_INPUT],
-           1e3 * t->stage[STAGE_LAYERS], 2e-9 * t->live_macs / (all > 0.0 ? t->live[0] : 1.0));
-}
-
 static void print_table(struct times (*times)[FAMILY], int n_threads)
 {
     printf("| | parameters, M | published | MACs, G a second | published | fewer MACs | "
@@ -206,11 +191,6 @@ static void print_table(struct times (*times)[FAMILY], int n_threads)
     for (int f = 0; f < N_FAMILIES; f++)
         for (int i = 0; i < families[f].n; i++)
             print_row(&families[f].rows[i], &times[f][i], &times[f][0], n_threads);
-    printf("\n| live, one thread, ms a block | all | extractor | projection and positions | layers | "
-           "GFLOP/s |\n|---|---|---|---|---|---|\n");
-    for (int f = 1; f < N_FAMILIES; f++)
-        for (int i = 0; i < families[f].n; i++)
-            print_stages(&families[f].rows[i], &times[f][i]);
 }
 
 int bench_table(struct error *err)

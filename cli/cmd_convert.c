@@ -6,6 +6,7 @@
 #include "cli/command.h"
 #include "cli/load.h"
 #include "cli/options.h"
+#include "cli/speaker_network.h"
 
 #include <cjson/cJSON.h>
 #include <stdio.h>
@@ -17,7 +18,8 @@ static const struct usage usage = {
     "Writes SRC, an upstream checkpoint ({\"config\", \"state_dict\"} as torch.save leaves it)\n"
     "or an antiphon model, as an antiphon model: one safetensors file that any safetensors\n"
     "tool opens. Half precision and float64 become float32. A model that comes from\n"
-    "upstream is marked as made for whole windows.\n\n"
+    "upstream is marked as made for whole windows. A speaker network is converted as well:\n"
+    "WeSpeaker's ResNet34, as pyannote ships it (pytorch_model.bin).\n\n"
     "  antiphon convert wavlm.pt -o wavlm.safetensors",
 };
 
@@ -80,10 +82,18 @@ static int write_model(const struct loaded *l, const char *output, int from_upst
 static int convert(const char *source, const char *output, struct error *err)
 {
     struct reach reach = reach_defaults();
-    struct loaded loaded;
+    struct loaded loaded = {0};
     int status;
 
-    if (load_model(&loaded, source, NULL, &reach, err))
+    snprintf(loaded.name, sizeof(loaded.name), "%s", source);
+    if (load_checkpoint(&loaded.checkpoint, source, err))
+        return -1;
+    if (resnet_recognize(&loaded.checkpoint)) {
+        status = speaker_network_convert(&loaded.checkpoint, source, output, err);
+        checkpoint_close(&loaded.checkpoint);
+        return status;
+    }
+    if (load_bind(&loaded, &reach, err))
         return -1;
     /* Only our own files carry a provenance. */
     status = write_model(&loaded, output, !loaded.checkpoint.provenance, err);

@@ -7,6 +7,7 @@
 #include "cli/reach_list.h"
 #include "cli/stop_signal.h"
 #include "cli/training_bar.h"
+#include "model/resnet_params.h"
 #include "prune/run.h"
 #include "stream/scan.h"
 
@@ -38,7 +39,7 @@ struct arguments {
     double scores, mels, vector, vector_margin, vector_scale;
     double hours, audio_hours, lr_floor, beta2, extractor_gradient;
     int batch, accumulate, threads, dev_clips, patience, average, recompute, frozen_batch_norm;
-    long steps, warmup, validate_every, save_every;
+    long steps, warmup, validate_every, save_every, vector_ramp;
     long long seed;
 };
 
@@ -55,6 +56,22 @@ static char *read_text(const char *path, struct error *err)
     return NULL;
 }
 
+/* A model's shape alone, or a JSON file's. */
+static char *read_shape(const char *path, struct error *err)
+{
+    struct checkpoint c;
+    struct error ignored;
+    char *config;
+
+    if (checkpoint_open(&c, path, &ignored))
+        return read_text(path, err);
+    config = c.config ? strdup(c.config) : NULL;
+    if (!config)
+        fail(err, "%s: no config in the file", path);
+    checkpoint_close(&c);
+    return config;
+}
+
 /* The config's text, to be freed, and the weights to begin with, if there are. */
 static char *starting_point(struct checkpoint *weights, const struct arguments *a,
                             struct error *err)
@@ -66,9 +83,13 @@ static char *starting_point(struct checkpoint *weights, const struct arguments *
     if (a->arch)
         return config_arch_json(a->arch, err);
     if (a->config)
-        return read_text(a->config, err);
+        return read_shape(a->config, err);
     if (load_checkpoint(weights, a->model, err))
         return NULL;
+    if (resnet_refuse(weights, err)) {
+        fail_prefix(err, "%s: ", a->model);
+        return NULL;
+    }
     if (!weights->config) {
         fail(err, "%s: no config in the file", a->model);
         return NULL;
@@ -121,7 +142,8 @@ static int check_numbers(const struct arguments *a, struct error *err)
         {"ema", a->ema, 0, 0.999999}, {"dropout", a->dropout, -1, 0.99},
         {"layer-drop", a->layer_drop, 0, 0.99}, {"affinity", a->affinity, 0, 1e6},
         {"vector", a->vector, 0, 1e6}, {"vector-margin", a->vector_margin, 0, 1.5},
-        {"vector-scale", a->vector_scale, 0.01, 1e4}, {"mels", a->mels, 0, 1e6},
+        {"vector-scale", a->vector_scale, 0.01, 1e4},
+        {"vector-ramp", (double)a->vector_ramp, 0, 1e12}, {"mels", a->mels, 0, 1e6},
         {"scores", a->scores, 0, 1e6}, {"extractor-gradient", a->extractor_gradient, 0, 1e6},
         {"dev-clips", a->dev_clips, 1, 1e6}, {"average", a->average, 1, 32},
         {"validate-every", (double)a->validate_every, 1, 1e12},
@@ -169,6 +191,7 @@ static int fill_settings(struct trainer_settings *s, const struct arguments *a, 
     s->vector = a->vector;
     s->vector_margin = a->vector_margin;
     s->vector_scale = a->vector_scale;
+    s->vector_ramp = a->vector_ramp;
     if (strcmp(a->assignment, "exact") && strcmp(a->assignment, "hard"))
         return fail(err, "--assignment %.40s: expected exact or hard", a->assignment);
     s->exact = !strcmp(a->assignment, "exact");
@@ -268,7 +291,8 @@ int cmd_finetune(int argc, const char **argv, struct error *err)
         .blocks = "160,320,500,1000,whole", .lefts = "4000,8000,whole", .dev_blocks = "320,whole",
         .schedule = "constant", .assignment = "exact", .lr = 1e-3, .lr_encoder = -1.0, .decay = 0.01,
         .clip_quantile = 0.9, .dropout = -1.0, .beta2 = 0.999, .extractor_gradient = 0.1,
-        .scores = 1.0, .vector_margin = 0.2, .vector_scale = 30.0,
+        .scores = 1.0, .vector_margin = 0.2, .vector_ramp = 1000,
+        .vector_scale = 30.0,
         .batch = 16, .accumulate = 1, .threads = (int)sysconf(_SC_NPROCESSORS_ONLN),
         .dev_clips = 32, .average = 5, .steps = 10000, .validate_every = 500, .save_every = 100,
         .seed = 1, .data.augment = 0.5,
@@ -278,7 +302,7 @@ int cmd_finetune(int argc, const char **argv, struct error *err)
         {"model", 'm', POPT_ARG_STRING, &a.model, 0, "begin with this model", "FILE"},
         {"arch", 0, POPT_ARG_STRING, &a.arch, 0, "begin with random weights of this shape",
          "NAME"},
-        {"config", 0, POPT_ARG_STRING, &a.config, 0, "the same, of the shape in this JSON file",
+        {"config", 0, POPT_ARG_STRING, &a.config, 0, "the same, of the shape in this JSON file, or of this model",
          "FILE"},
         {"output", 'o', POPT_ARG_STRING, &a.output, 0, "the model to make", "FILE"},
         {"run", 0, POPT_ARG_STRING, &a.run, 0, "folder of the run (FILE.run)", "DIR"},
@@ -306,6 +330,8 @@ int cmd_finetune(int argc, const char **argv, struct error *err)
          "weight of the speaker vectors' loss against all speakers of the data (0)", "W"},
         {"vector-margin", 0, POPT_ARG_DOUBLE, &a.vector_margin, 0,
          "its additive angular margin, radians (0.2)", "R"},
+        {"vector-ramp", 0, POPT_ARG_LONG, &a.vector_ramp, 0,
+         "steps over which the margin grows from 0 (1000)", "N"},
         {"vector-scale", 0, POPT_ARG_DOUBLE, &a.vector_scale, 0, "its scale of cosines (30)", "S"},
         {"mels", 0, POPT_ARG_DOUBLE, &a.mels, 0,
          "weight of regressing log-mels from the feature projection (0)", "W"},

@@ -4,6 +4,7 @@
 #include "cli/json_out.h"
 #include "cli/load.h"
 #include "cli/options.h"
+#include "cli/speaker_network.h"
 #include "model/cost.h"
 #include "stream/utf8.h"
 
@@ -16,7 +17,8 @@ static const struct usage usage = {
     "MODEL|ARCH",
     "Prints the architecture, parameters, multiply-accumulates per second of audio, and\n"
     "what pruning left in each layer. MODEL is a model file or checkpoint, or built-in;\n"
-    "ARCH one of base, base-s80, base-s90, large, large-s80, large-s90, fbank, nano.\n\n"
+    "ARCH one of base, base-s80, base-s90, large, large-s80, large-s90, fbank, nano, or the\n"
+    "speaker network resnet34.\n\n"
     "  antiphon info built-in\n"
     "  antiphon info base-s80 --json",
 };
@@ -46,24 +48,16 @@ static int count(struct subject *s, const char *json, struct error *err)
 }
 
 /* A file is opened whole, so that what is printed is true of one that runs. */
-static int subject_open(struct subject *s, const char *name, struct error *err)
+static int subject_open(struct subject *s, struct loaded *l, struct error *err)
 {
-    char *json = config_arch_json(name, NULL);
     struct reach reach = reach_defaults();
-    struct loaded loaded;
-    int status;
 
-    if (json) {
-        status = count(s, json, err);
-        free(json);
-        return status;
-    }
-    if (load_model(&loaded, name, NULL, &reach, err))
+    if (load_bind(l, &reach, err))
         return -1;
-    status = count(s, loaded.checkpoint.config, err);
-    if (loaded.checkpoint.provenance)
-        s->provenance = strdup(loaded.checkpoint.provenance);
-    unload_model(&loaded);
+    int status = count(s, l->checkpoint.config, err);
+    if (l->checkpoint.provenance)
+        s->provenance = strdup(l->checkpoint.provenance);
+    unload_model(l);
     return status;
 }
 
@@ -182,6 +176,43 @@ static void print_text(const struct subject *s, const char *name)
     print_layers(s);
 }
 
+static int print(const struct subject *s, const char *name, int json, struct error *err)
+{
+    if (json)
+        return print_json(s, err);
+    print_text(s, name);
+    return 0;
+}
+
+static int info(const char *name, int json, struct error *err)
+{
+    char *arch = config_arch_json(name, NULL);
+    struct subject subject = {0};
+    struct loaded loaded = {0};
+    int status;
+
+    if (!strcmp(name, SPEAKER_ARCH))
+        return speaker_network_info(NULL, name, json, err);
+    if (arch) {
+        status = count(&subject, arch, err);
+    } else {
+        snprintf(loaded.name, sizeof(loaded.name), "%s", name);
+        if (load_checkpoint(&loaded.checkpoint, name, err))
+            return -1;
+        if (resnet_recognize(&loaded.checkpoint)) {
+            status = speaker_network_info(&loaded.checkpoint, name, json, err);
+            checkpoint_close(&loaded.checkpoint);
+            return status;
+        }
+        status = subject_open(&subject, &loaded, err);
+    }
+    if (status == 0)
+        status = print(&subject, name, json, err);
+    free(subject.provenance);
+    free(arch);
+    return status;
+}
+
 int cmd_info(int argc, const char **argv, struct error *err)
 {
     int json = 0;
@@ -189,7 +220,6 @@ int cmd_info(int argc, const char **argv, struct error *err)
         {"json", 0, POPT_ARG_NONE, &json, 0, "print one JSON object", NULL},
         POPT_TABLEEND,
     };
-    struct subject subject = {0};
     struct options o;
     int status = STATUS_MISUSED;
 
@@ -197,15 +227,8 @@ int cmd_info(int argc, const char **argv, struct error *err)
         if (o.helped)
             status = STATUS_DONE;
         else if (options_expect(&o, 1, 1, &usage, err) == 0)
-            status = subject_open(&subject, o.arguments[0], err) ? STATUS_FAILED : STATUS_DONE;
-        if (status == STATUS_DONE && !o.helped) {
-            if (json)
-                status = print_json(&subject, err) ? STATUS_FAILED : STATUS_DONE;
-            else
-                print_text(&subject, o.arguments[0]);
-        }
+            status = info(o.arguments[0], json, err) ? STATUS_FAILED : STATUS_DONE;
     }
-    free(subject.provenance);
     options_close(&o);
     return status;
 }

@@ -3,6 +3,7 @@
 #include "cli/command.h"
 #include "cli/options.h"
 #include "cli/plot_log.h"
+#include "cli/plot_model.h"
 #include "stream/plot.h"
 
 #include <stdio.h>
@@ -13,11 +14,13 @@ static const struct usage usage = {
     "Draws who speaks when as an SVG timeline. With two files the first is the reference,\n"
     "above; the second is below, in the colours of those it was mapped to, and between them is\n"
     "where they differ. IN is RTTM, Audacity labels (.txt), WebVTT (.vtt) or TextGrid.\n"
-    "Of a training run's log it draws loss, DER, learning rate and speed over the steps.\n\n"
+    "Of a training run's log it draws loss, DER, learning rate and speed over the steps; of a\n"
+    "model what pruning left of each layer, a second one being what it was pruned from.\n\n"
     "  antiphon plot evening.rttm -o evening.svg\n"
     "  antiphon plot reference.rttm antiphon.rttm -o errors.svg\n"
     "  antiphon plot all.rttm sys.rttm --recording EN2002a --from 600 --to 720 -o a.svg\n"
-    "  antiphon plot model.safetensors.run/log.jsonl -o run.svg",
+    "  antiphon plot model.safetensors.run/log.jsonl -o run.svg\n"
+    "  antiphon plot pruned.safetensors dense.safetensors -o map.svg",
 };
 
 struct arguments {
@@ -93,6 +96,11 @@ static int plot(struct arguments *a, const char *const *paths, int n, struct err
 
     if (n == 1 && plot_log_is(paths[0])) {
         status = plot_log(a->output, paths[0], err);
+        plot_forget_fonts();
+        return status ? STATUS_FAILED : STATUS_DONE;
+    }
+    if (plot_model_is(paths[0])) {
+        status = plot_model(a->output, paths[0], n == 2 ? paths[1] : NULL, err);
         plot_forget_fonts();
         return status ? STATUS_FAILED : STATUS_DONE;
     }

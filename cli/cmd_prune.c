@@ -93,6 +93,7 @@ int cmd_prune(int argc, const char **argv, struct error *err)
         NUMBER("clip", clip, "largest norm of a gradient (90 % quantile)", "NORM"),
         NUMBER("dropout", dropout, "instead of the model's own rates", "P"),
         NUMBER("affinity", affinity, "stage 3: weight of the deep-clustering loss", "W"),
+        NUMBER("vector", vector, "stage 3: weight of the speaker vectors' loss", "W"),
         NUMBER("ema", ema, "stage 3: keep a mean of the weights", "D"),
         WHOLE("batch", batch, "clips of a step, of each rank (16)"),
         WHOLE("accumulate", accumulate, "so many batches make a step (1)"),

@@ -24,6 +24,7 @@ extern const struct command commands[];
 int cmd_bench(int argc, const char **argv, struct error *err);
 int cmd_convert(int argc, const char **argv, struct error *err);
 int cmd_devices(int argc, const char **argv, struct error *err);
+int cmd_diarize(int argc, const char **argv, struct error *err);
 int cmd_evaluate(int argc, const char **argv, struct error *err);
 int cmd_features(int argc, const char **argv, struct error *err);
 int cmd_finetune(int argc, const char **argv, struct error *err);

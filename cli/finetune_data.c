@@ -5,6 +5,14 @@
 
 enum { DEV_SEED = 20001 }; // of the validation's meetings, the same for every run
 
+/* Of a bare encoder, which is distilled only: the published recipe's clips. */
+enum { BARE_SECONDS = 8, BARE_SPEAKERS = 4 };
+
+static int speakers_of(const struct model_config *c)
+{
+    return c->readout.present ? c->readout.n_speakers : BARE_SPEAKERS;
+}
+
 static int open_simulation(struct simulation *sim, struct speech_bank *bank, const char *folder,
                            struct finetune_sources *s, const struct finetune_data *d,
                            const struct model_config *c, double seconds, int voices,
@@ -20,7 +28,7 @@ static int open_simulation(struct simulation *sim, struct speech_bank *bank, con
         settings.bridge = (float)d->bridge;
     if (voices > 0)
         settings.voices = voices;
-    settings.max_speakers = d->max_speakers > 0 ? d->max_speakers : c->readout.n_speakers;
+    settings.max_speakers = d->max_speakers > 0 ? d->max_speakers : speakers_of(c);
     if (speech_bank_open(bank, folder, threads, err))
         return -1;
     return simulation_open(sim, bank, d->noise ? &s->noise : NULL, d->rir ? &s->rooms : NULL,
@@ -35,7 +43,7 @@ static int open_folder(struct data_folder *folder, const char *path, struct fine
 
     settings.chunk = seconds;
     settings.shift = !train ? seconds : d->shift_seconds > 0.0 ? d->shift_seconds : 0.75 * seconds;
-    settings.keep = c->readout.n_speakers;
+    settings.keep = speakers_of(c);
     settings.shuffle = train;
     settings.augment = train ? (float)d->augment : 0.0f;
     if (d->voices > 0)
@@ -48,7 +56,8 @@ int finetune_sources_open(struct finetune_sources *s, const struct finetune_data
                           const struct model_config *c, int threads, uint64_t seed,
                           struct error *err)
 {
-    double asked = d->chunk_seconds > 0.0 ? d->chunk_seconds : c->readout.chunk_seconds;
+    double own = c->readout.present ? c->readout.chunk_seconds : BARE_SECONDS;
+    double asked = d->chunk_seconds > 0.0 ? d->chunk_seconds : own;
     double seconds;
 
     *s = (struct finetune_sources){0};

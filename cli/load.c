@@ -2,6 +2,7 @@
 #include "cli/load.h"
 
 #include "model/builtin.h"
+#include "model/resnet_params.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -65,8 +66,19 @@ static int load(struct loaded *l, const char *path, const char *arch, const stru
         return load_arch(l, arch, wish, err);
     if (load_checkpoint(&l->checkpoint, path, err))
         return -1;
-    if (wish_reach(&reach, wish, l->checkpoint.config, err) ||
+    if (resnet_refuse(&l->checkpoint, err) ||
+        wish_reach(&reach, wish, l->checkpoint.config, err) ||
         model_open(&l->model, &l->checkpoint, &reach, err)) {
+        fail_prefix(err, "%s: ", l->name);
+        unload_model(l);
+        return -1;
+    }
+    return 0;
+}
+
+int load_bind(struct loaded *l, const struct reach *reach, struct error *err)
+{
+    if (model_open(&l->model, &l->checkpoint, reach, err)) {
         fail_prefix(err, "%s: ", l->name);
         unload_model(l);
         return -1;

@@ -20,6 +20,9 @@ struct loaded {
 int load_model(struct loaded *l, const char *path, const char *arch, const struct reach *reach,
                struct error *err);
 
+/* The second half of it: the model of the checkpoint that is open. */
+int load_bind(struct loaded *l, const struct reach *reach, struct error *err);
+
 /* The tensors alone. */
 int load_checkpoint(struct checkpoint *c, const char *path, struct error *err);
 

@@ -13,6 +13,8 @@ const struct command commands[] = {
     {"Live", NULL, NULL},
     {"stream", "say who is speaking, live: microphone, file or stdin", cmd_stream},
     {"devices", "list the capture devices", cmd_devices},
+    {"Recordings", NULL, NULL},
+    {"diarize", "say who spoke when in whole recordings", cmd_diarize},
     {"Results", NULL, NULL},
     {"score", "compare turns with a reference: DER and JER", cmd_score},
     {"plot", "draw turns, or a training run, as an SVG", cmd_plot},

@@ -20,10 +20,13 @@ struct series {
 
 #define LARGEST 1e30 // what an axis can hold; no run gets there
 
-enum { STEP_KEYS = 8, MAX_DEV = 10 };
+enum { LOSS, DER, MISSED, FALSE_ALARM, CONFUSION, LR, NORM, RATE, AFFINITY, VECTOR, MELS, RIGHT,
+       SHARE, STEP_KEYS, MAX_DEV = 10 };
 
-static const char *const step_keys[STEP_KEYS] = {"loss", "der", "missed", "false_alarm",
-                                                 "confusion", "lr", "norm", "rate"};
+static const char *const step_keys[STEP_KEYS] = {
+    "loss", "der", "missed", "false_alarm", "confusion", "lr", "norm", "rate", "affinity", "vector",
+    "mels", "vector_right", "gemm_share",
+};
 
 struct log {
     struct series step[STEP_KEYS];
@@ -84,6 +87,8 @@ static int take_step(struct log *l, const cJSON *o, double step, struct error *e
                 seconds <= 0.0)
                 continue;
             y = audio / seconds;
+        } else if (i == SHARE) {
+            y *= 100.0;
         } else if (s->n) { // a step is one small batch: what one wants to see is its drift
             y = s->y[s->n - 1] + 0.02 * (y - s->y[s->n - 1]);
         }
@@ -148,25 +153,43 @@ static struct curve curve_of(const struct series *s, const char *name, int dots)
     return (struct curve){name, s->x, s->y, s->n, dots};
 }
 
+/* Only losses that the run had. */
+static void add_if_any(struct panel *panel, const struct series *s, const char *name)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        if (s->y[i] > 0.0) {
+            panel->curves[panel->n_curves++] = curve_of(s, name, 0);
+            return;
+        }
+    }
+}
+
 static int draw(const char *output, const char *path, const struct log *l, struct error *err)
 {
     const struct series *s = l->step;
-    struct panel panels[5] = {
-        {.title = "loss", .curves = {curve_of(&s[0], "training", 0)}, .n_curves = 1},
-        {.title = "DER, %", .curves = {curve_of(&s[1], "training", 0)}, .n_curves = 1},
+    struct panel panels[6] = {
+        {.title = "losses", .curves = {curve_of(&s[LOSS], "who speaks", 0)}, .n_curves = 1},
+        {.title = "DER, %", .curves = {curve_of(&s[DER], "training", 0)}, .n_curves = 1},
         {.title = "DER in training, its parts, %",
-         .curves = {curve_of(&s[2], "missed", 0), curve_of(&s[3], "false alarm", 0),
-                    curve_of(&s[4], "confusion", 0)}, .n_curves = 3},
+         .curves = {curve_of(&s[MISSED], "missed", 0), curve_of(&s[FALSE_ALARM], "false alarm", 0),
+                    curve_of(&s[CONFUSION], "confusion", 0)}, .n_curves = 3},
         {.title = "learning rate; norm of the gradient",
-         .curves = {curve_of(&s[5], "learning rate", 0), curve_of(&s[6], "norm", 0)},
+         .curves = {curve_of(&s[LR], "learning rate", 0), curve_of(&s[NORM], "norm", 0)},
          .n_curves = 2, .logarithmic = 1},
-        {.title = "speed, seconds of audio a second", .curves = {curve_of(&s[7], "speed", 0)},
+        {.title = "speed, seconds of audio a second", .curves = {curve_of(&s[RATE], "speed", 0)},
+         .n_curves = 1},
+        {.title = "shares, %", .curves = {curve_of(&s[SHARE], "of the GEMM peak", 0)},
          .n_curves = 1},
     };
 
+    add_if_any(&panels[0], &s[AFFINITY], "affinity");
+    add_if_any(&panels[0], &s[VECTOR], "speaker vectors");
+    add_if_any(&panels[0], &s[MELS], "log-mels");
+    panels[0].logarithmic = panels[0].n_curves > 1; // they are of different sizes
+    add_if_any(&panels[5], &s[RIGHT], "vectors right");
     for (int i = 0; i < l->n_dev; i++)
         panels[1].curves[panels[1].n_curves++] = curve_of(&l->dev[i], l->dev[i].name, 1);
-    return plot_curves(output, path, "step", panels, 5, err);
+    return plot_curves(output, path, "step", panels, 6, err);
 }
 
 int plot_log(const char *output, const char *path, struct error *err)

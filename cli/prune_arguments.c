@@ -121,7 +121,7 @@ int prune_arguments_read(struct prune_arguments *a, struct error *err)
         a->validate_every < 1 || a->epoch_clips < 1 || !(a->epochs > 0.0) ||
         !(a->warmup_epochs >= 0.0) || !(a->distill_epochs >= 0.0) || !(a->train_epochs >= 0.0) ||
         a->average < 1 || a->average > 32 || a->dev_clips < 1 || !(a->distill_lr >= 0.0) ||
-        !(a->reg_lr > 0.0) || a->ema < 0.0 || a->ema >= 1.0 || a->dropout >= 1.0)
+        !(a->reg_lr > 0.0) || a->ema < 0.0 || a->affinity < 0.0 || a->vector < 0.0 || a->ema >= 1.0 || a->dropout >= 1.0)
         return fail(err, "a number is out of range: see antiphon help prune");
     if (!(a->l1 >= 0.0 && a->l2 >= 0.0 && a->cos >= 0.0) || a->l1 + a->l2 + a->cos == 0.0)
         return fail(err, "--l1 %g --l2 %g --cos %g: expected weights, not all 0", a->l1, a->l2,
@@ -139,8 +139,8 @@ void prune_arguments_print(const struct prune_arguments *a)
            a->log_sigmoid ? " of its log-sigmoid" : "", a->layers ? a->layers : "four, evenly");
     printf("norms over cut channels: %s\n", a->masked_norms ? "the open ones" : "all");
     printf("distill: %g epochs, lr %g\n", a->distill_epochs, a->distill_lr);
-    printf("train: %g epochs, lr %g, of the encoder %g, affinity %g, ema %g\n", a->train_epochs,
-           a->lr, a->lr_encoder, a->affinity, a->ema);
+    printf("train: %g epochs, lr %g, of the encoder %g, affinity %g, vector %g, ema %g\n", a->train_epochs,
+           a->lr, a->lr_encoder, a->affinity, a->vector, a->ema);
     printf("an epoch of simulated meetings: %ld clips\nblocks %s ms, left %s ms\n", a->epoch_clips,
            a->blocks, a->lefts);
     if (a->clip > 0.0)

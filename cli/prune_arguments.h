@@ -13,6 +13,7 @@ struct prune_arguments {
     const char *model, *output, *run, *blocks, *lefts, *report, *preset, *latency;
     const char *units, *target, *stages, *by, *layers; // lists and names, as given,
     double sparsity, distill_lr, reg_lr, lr, lr_encoder, l1, l2, cos, dropout, affinity, hours, clip;
+    double vector;
     double ema;
     int batch, accumulate, threads, recompute, print_config, dev_clips, average, log_sigmoid;
     int masked_norms;

@@ -5,6 +5,7 @@
 #include "model/clock.h"
 #include "model/cost.h"
 #include "stream/plot_curves.h"
+#include "stream/plot_map.h"
 
 #include <cjson/cJSON.h>
 #include <stdio.h>
@@ -60,8 +61,7 @@ static void track_release(struct track *t)
 
 struct side {
     double parameters, encoder, macs, rtf;
-    double heads[MAX_LAYERS], ff[MAX_LAYERS], layer[MAX_LAYERS]; // shares in percent
-    int n_layers;
+    struct wavlm_config shape;
 };
 
 /* Live speed: seconds of computing a second of audio, one thread, B 16. */
@@ -82,12 +82,12 @@ static double measure(const struct model *m, struct error *err)
             for (int i = 0; i < BLOCKS + 30; i++) { // the first fill the left context
                 struct block b;
                 if (i == 30)
-                    began = clock_monotonic();
+                    began = clock_thread();
                 block_next(&b, &at, 16 * 320 + 400, 0, 16, 0);
                 model_forward(&acts, &state, m, noise, &b, 1);
                 position_advance(&at, &b);
             }
-            took = (clock_monotonic() - began) / (BLOCKS * 0.32);
+            took = (clock_thread() - began) / (BLOCKS * 0.32);
         }
         model_acts_close(&acts);
         model_state_close(&state);
@@ -96,8 +96,7 @@ static double measure(const struct model *m, struct error *err)
     return took;
 }
 
-static int read_side(struct side *s, const char *path, const struct side *dense,
-                     struct error *err)
+static int read_side(struct side *s, const char *path, struct error *err)
 {
     struct reach reach = reach_defaults();
     struct loaded l;
@@ -105,21 +104,11 @@ static int read_side(struct side *s, const char *path, const struct side *dense,
 
     if (load_model(&l, path, NULL, &reach, err))
         return -1;
-    const struct wavlm_config *w = &l.model.config.wavlm;
     cost_count(&cost, &l.model.config, l.model.list, l.model.n_params);
     *s = (struct side){.parameters = (double)cost.parameters,
                        .encoder = (double)cost.encoder_parameters,
                        .macs = cost_live_macs(&l.model.config, &reach),
-                       .n_layers = w->n_layers};
-    for (int i = 0; i < w->n_layers; i++) {
-        s->heads[i] = w->layer[i].n_heads;
-        s->ff[i] = w->layer[i].ff;
-        s->layer[i] = i;
-        if (dense) {
-            s->heads[i] *= dense->heads[i] > 0.0 ? 100.0 / dense->heads[i] : 0.0;
-            s->ff[i] *= dense->ff[i] > 0.0 ? 100.0 / dense->ff[i] : 0.0;
-        }
-    }
+                       .shape = l.model.config.wavlm};
     s->rtf = measure(&l.model, err);
     unload_model(&l);
     return s->rtf < 0.0 ? -1 : 0;
@@ -130,8 +119,8 @@ static struct curve curve_of(const char *name, const struct track *t)
     return (struct curve){name, t->x, t->y, t->n, 0};
 }
 
-static int draw(const char *output, const char *folder, const struct side *left,
-                struct error *err)
+static int draw(const char *output, const char *folder, const char *pruned,
+                const struct side *left, const struct side *dense, struct error *err)
 {
     struct track sparsity, target, prune, distill, train;
     char map[1100];
@@ -149,18 +138,12 @@ static int draw(const char *output, const char *folder, const struct side *left,
          .n_curves = 2},
         {.title = "loss of diarization", .curves = {curve_of("training", &train)}, .n_curves = 1},
     };
-    struct panel kept[] = {
-        {.title = "what is left of each layer, %",
-         .curves = {{"heads", left->layer, left->heads, (size_t)left->n_layers, 1},
-                    {"inner units", left->layer, left->ff, (size_t)left->n_layers, 1}},
-         .n_curves = 2},
-    };
     const char *dot = strrchr(output, '.');
     snprintf(map, sizeof(map), "%.*s.map.svg", (int)(dot ? dot - output : (long)strlen(output)),
              output);
     int status = plot_curves(output, folder, "step", panels, 3, err);
     if (status == 0)
-        status = plot_curves(map, folder, "layer", kept, 1, err);
+        status = plot_map(map, pruned, &left->shape, &dense->shape, err);
     struct track *const all[] = {&sparsity, &target, &prune, &distill, &train};
     for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
         track_release(all[i]);
@@ -172,7 +155,7 @@ int prune_report(const char *output, const char *folder, const char *dense, cons
 {
     struct side before, after;
 
-    if (read_side(&before, dense, NULL, err) || read_side(&after, pruned, &before, err))
+    if (read_side(&before, dense, err) || read_side(&after, pruned, err))
         return -1;
     printf("%-28s %12s %12s\n", "", "before", "after");
     printf("%-28s %12.2f %12.2f\n", "parameters, M", before.parameters / 1e6,
@@ -181,5 +164,5 @@ int prune_report(const char *output, const char *folder, const char *dense, cons
            after.encoder / 1e6);
     printf("%-28s %12.3f %12.3f\n", "live MACs, G a second", before.macs / 1e9, after.macs / 1e9);
     printf("%-28s %12.4f %12.4f\n", "live real-time factor", before.rtf, after.rtf);
-    return draw(output, folder, &after, err);
+    return draw(output, folder, pruned, &after, &before, err);
 }

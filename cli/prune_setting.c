@@ -4,6 +4,7 @@
 #include "cli/progress.h"
 #include "cli/reach_list.h"
 #include "model/outfile.h"
+#include "model/resnet_params.h"
 
 #include <cjson/cJSON.h>
 #include <errno.h>
@@ -14,8 +15,13 @@
 
 char *pruning_config(const struct checkpoint *c, const char *path, struct error *err)
 {
-    char *config = c->config ? strdup(c->config) : NULL;
+    char *config;
 
+    if (resnet_refuse(c, err)) {
+        fail_prefix(err, "%s: ", path);
+        return NULL;
+    }
+    config = c->config ? strdup(c->config) : NULL;
     if (!config)
         fail(err, "%s: no config in the file", path);
     return config;
@@ -167,6 +173,7 @@ int pruning_trainer_settings(struct trainer_settings *s, const struct pruning *p
         s->lr = a->lr;
         s->lr_encoder = a->lr_encoder;
         s->affinity = a->affinity;
+        s->vector = a->vector;
         s->ema = a->ema;
         s->schedule = SCHEDULE_COSINE;
         s->lr_floor = 0.02;

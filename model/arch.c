@@ -4,7 +4,8 @@
  * base and large: WavLM Base(+) and Large (Chen et al. 2022). The -s80 shapes:
  * what structured pruning left of them in DiariZen's published multi-domain
  * models (Han et al. 2025). fbank: their baseline without WavLM, filter banks and
- * the conformer. nano: the built-in model's. */
+ * the conformer. nano: the built-in model's, filter banks
+ * and a small WavLM; nano-conv: the same with WavLM's convolutions. */
 #include "model/config.h"
 
 #include "model/json.h"
@@ -72,11 +73,14 @@ static const struct arch archs[] = {
      16, 0, 0, 0},
     {"large-s90", 1, 1024, 24, 16, {364, 109, 159, 181, 214, 261, 150}, large_s90, 0, 1, 256, 1024,
      16, 0, 0, 0},
-    {"nano", 1, 192, 6, 6, {48, 64, 64, 96, 96, 128, 128}, NULL, 768, 0, 128, 512, 10, 64, 0, 0},
+    {"nano", 1, 192, 6, 6, {0}, NULL, 768, 0, 128, 512, 10, 64, 80, 40},
+    {"nano-conv", 1, 192, 6, 6, {48, 64, 64, 96, 96, 128, 128}, NULL, 768, 0, 128, 512, 10, 64, 0,
+     0},
     {"fbank", 1, 256, 0, 4, {0}, NULL, 0, 0, 256, 1024, 8, 0, 80, 0},
 };
 
-const char *const config_arch_names = "base, base-s80, base-s90, large, large-s80, large-s90, fbank, nano";
+const char *const config_arch_names =
+    "base, base-s80, base-s90, large, large-s80, large-s90, fbank, nano, nano-conv";
 
 static const struct arch *find_arch(const char *name)
 {
@@ -147,8 +151,8 @@ static void add_wavlm(cJSON *root, const struct arch *a)
     cJSON_AddNumberToObject(w, "encoder_pos_conv_groups", 16);
     cJSON_AddNumberToObject(w, "encoder_num_layers", a->n_layers);
     add_layers(w, a);
-    cJSON_AddNumberToObject(w, "encoder_num_buckets", a->bins ? 64 : 320);
-    cJSON_AddNumberToObject(w, "encoder_max_distance", a->bins ? 400 : 800);
+    cJSON_AddNumberToObject(w, "encoder_num_buckets", 320);
+    cJSON_AddNumberToObject(w, "encoder_max_distance", 800);
     cJSON_AddNumberToObject(w, "encoder_attention_dropout", dropout);
     cJSON_AddNumberToObject(w, "encoder_ff_interm_dropout", 0.0);
     cJSON_AddNumberToObject(w, "encoder_dropout", dropout);

@@ -26,6 +26,12 @@ static inline double clock_thread(void)
     return clock_of(CLOCK_THREAD_CPUTIME_ID);
 }
 
+/* That all threads of this process have computed. */
+static inline double clock_process(void)
+{
+    return clock_of(CLOCK_PROCESS_CPUTIME_ID);
+}
+
 /* Since 1970, as the machine believes. */
 static inline double clock_wall(void)
 {

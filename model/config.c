@@ -403,5 +403,7 @@ int config_layers_used(const struct model_config *c)
 
 int config_head_width(const struct wavlm_config *c, int layer)
 {
-    return c->embed / c->layer[layer].total_heads;
+    int n = c->layer[layer].total_heads;
+
+    return n ? c->embed / n : c->embed; // a model without layers has no heads
 }

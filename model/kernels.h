@@ -80,6 +80,16 @@ struct kernels {
     /* y[t,c] = x[t,c] scale[c]. In place allowed. */
     void (*scale_columns)(float *y, const float *x, const float *scale, int T, int C);
 
+    /* Winograd's F(4,3) along time: six frames become six planes, [n] each, at v, v +
+     * plane, ...; and six planes of products [H,C] become four frames,
+     * y[k][h,c] = max(0, sum + shift[c] + (add ? y[k][h,c] : 0)). */
+    void (*winograd_in)(float *v, size_t plane, const float *const x[6], size_t n);
+    void (*winograd_out)(float *const y[4], const float *m, size_t plane, const float *shift,
+                         int add, int H, int C);
+
+    /* y[t,c] = max(floor, y[t,c] + shift[c]). */
+    void (*shift_floor)(float *y, const float *shift, float floor, int T, int C);
+
     /* y[i] = 0 with probability rate (0 .. 1, not 1), else x[i] / (1 - rate); which,
      * the key and i decide. In place allowed; its own reverse. */
     void (*dropout)(float *y, const float *x, float rate, uint64_t key, size_t n);

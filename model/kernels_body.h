@@ -224,6 +224,75 @@ static float dot(const float *a, const float *b, size_t n)
     return sum;
 }
 
+static inline void winograd_planes(float *restrict v0, float *restrict v1, float *restrict v2,
+                                   float *restrict v3, float *restrict v4, float *restrict v5,
+                                   const float *const x[6], size_t n)
+{
+    const float *x0 = x[0], *x1 = x[1], *x2 = x[2], *x3 = x[3], *x4 = x[4], *x5 = x[5];
+
+    for (size_t i = 0; i < n; i++) {
+        float even = x4[i] - 4.0f * x2[i], odd = x3[i] - 4.0f * x1[i];
+        float even2 = x4[i] - x2[i], odd2 = 2.0f * (x3[i] - x1[i]);
+        v0[i] = 4.0f * x0[i] - 5.0f * x2[i] + x4[i];
+        v1[i] = even + odd;
+        v2[i] = even - odd;
+        v3[i] = even2 + odd2;
+        v4[i] = even2 - odd2;
+        v5[i] = 4.0f * x1[i] - 5.0f * x3[i] + x5[i];
+    }
+}
+
+static void winograd_in(float *v, size_t plane, const float *const x[6], size_t n)
+{
+    winograd_planes(v, v + plane, v + 2 * plane, v + 3 * plane, v + 4 * plane, v + 5 * plane, x, n);
+}
+
+static inline float cut_lane(float x)
+{
+    return x > 0.0f ? x : 0.0f;
+}
+
+static inline void winograd_row(float *restrict y0, float *restrict y1, float *restrict y2,
+                                float *restrict y3, const float *m, size_t plane,
+                                const float *shift, int add, int C)
+{
+    const float *m0 = m, *m1 = m + plane, *m2 = m1 + plane, *m3 = m2 + plane, *m4 = m3 + plane,
+                *m5 = m4 + plane;
+
+    for (int c = 0; c < C; c++) {
+        float sum = m1[c] + m2[c], difference = m1[c] - m2[c];
+        float sum2 = m3[c] + m4[c], difference2 = m3[c] - m4[c], b = shift[c];
+        y0[c] = cut_lane(m0[c] + sum + sum2 + b + (add ? y0[c] : 0.0f));
+        y1[c] = cut_lane(difference + 2.0f * difference2 + b + (add ? y1[c] : 0.0f));
+        y2[c] = cut_lane(sum + 4.0f * sum2 + b + (add ? y2[c] : 0.0f));
+        y3[c] = cut_lane(difference + 8.0f * difference2 + m5[c] + b + (add ? y3[c] : 0.0f));
+    }
+}
+
+static void winograd_out(float *const y[4], const float *m, size_t plane, const float *shift,
+                         int add, int H, int C)
+{
+    for (int h = 0; h < H; h++) {
+        size_t at = (size_t)h * (size_t)C;
+        float *y0 = y[0] + at, *y1 = y[1] + at, *y2 = y[2] + at, *y3 = y[3] + at;
+        if (add)
+            winograd_row(y0, y1, y2, y3, m + at, plane, shift, 1, C);
+        else
+            winograd_row(y0, y1, y2, y3, m + at, plane, shift, 0, C);
+    }
+}
+
+static void shift_floor(float *restrict y, const float *restrict shift, float floor, int T, int C)
+{
+    for (int t = 0; t < T; t++) {
+        float *row = y + (size_t)t * (size_t)C;
+        for (int c = 0; c < C; c++) {
+            float sum = row[c] + shift[c];
+            row[c] = sum > floor ? sum : floor;
+        }
+    }
+}
+
 #include "model/kernels_backward.h"
 
 #define KERNELS_TABLE(label)                                                                       \
@@ -235,5 +304,6 @@ static float dot(const float *a, const float *b, size_t n)
         .layer_norm_backward = layer_norm_backward, .softmax_backward = softmax_backward,          \
         .depthwise_backward = depthwise_backward, .columns_add = columns_add,                      \
         .cross_moments = cross_moments, .affine = affine, .scale_columns = scale_columns,          \
-        .dropout = dropout,                                                                        \
+        .dropout = dropout, .winograd_in = winograd_in, .winograd_out = winograd_out,              \
+        .shift_floor = shift_floor,                                                                \
     }

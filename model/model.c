@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "model/model.h"
 
+#include "model/resnet_params.h"
 #include "model/clock.h"
 #include "model/op.h"
 #include "model/random.h"
@@ -128,6 +129,8 @@ static int model_list(struct model *m, const char *json, const struct reach *rea
 static int model_bind(struct model *m, const struct checkpoint *c, const struct reach *reach,
                       struct error *err)
 {
+    if (resnet_refuse(c, err))
+        return -1;
     if (!c->config)
         return fail(err, "no config in the file: not a model of antiphon's or upstream's");
     if (model_list(m, c->config, reach, err) ||

@@ -3,6 +3,7 @@
 
 #include "model/clock.h"
 #include "model/kernels.h"
+#include "model/narrow.h"
 
 #include <cblas.h> // brings complex.h
 #include <math.h>
@@ -27,6 +28,8 @@ void gemm_nt(float *c, int ldc, const float *a, int lda, const float *b, int ldb
              int K, float alpha, float beta)
 {
     count(M, N, K);
+    if (narrow_nt(c, ldc, a, lda, b, ldb, M, N, K, alpha, beta))
+        return;
     cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, M, N, K, alpha, a, lda, b, ldb, beta, c,
                 ldc);
 }

@@ -379,9 +379,8 @@ static int check_shape(const struct param *p, const struct tensor *t, struct err
                 expected);
 }
 
-static int check_finite(const struct param *p, const float *x, struct error *err)
+int params_check_finite(const char *name, const float *x, size_t n, struct error *err)
 {
-    size_t n = param_count(p);
     float poison = 0.0f; // x * 0 is NaN for NaN and infinity, else 0
 
     for (size_t i = 0; i < n; i++)
@@ -391,7 +390,7 @@ static int check_finite(const struct param *p, const float *x, struct error *err
     for (size_t i = 0; i < n; i++) {
         if (!isfinite(x[i]))
             return fail(err, "tensor %s: element %zu is %s; the file is damaged or its training "
-                             "diverged", p->name, i, isnan(x[i]) ? "NaN" : "infinite");
+                             "diverged", name, i, isnan(x[i]) ? "NaN" : "infinite");
     }
     return 0;
 }
@@ -409,14 +408,14 @@ static int bind_one(struct model_params *params, const struct param *p, const st
         return -1;
     if (t->dtype == DTYPE_F32) {
         *param_slot(params, p) = (float *)(uintptr_t)t->data; // in place, read-only
-        return arena->base ? check_finite(p, t->data, err) : 0;
+        return arena->base ? params_check_finite(p->name, t->data, param_count(p), err) : 0;
     }
     float *values = arena_floats(arena, param_count(p));
     *param_slot(params, p) = values;
     if (!values)
         return 0;
     tensor_to_floats(values, t);
-    return check_finite(p, values, err);
+    return params_check_finite(p->name, values, param_count(p), err);
 }
 
 static int refuse_foreign(const struct param *list, int n, const struct checkpoint *c,

@@ -156,6 +156,9 @@ void params_place(struct model_params *params, const struct param *list, int n,
 int params_bind(struct model_params *params, const struct param *list, int n,
                 const struct checkpoint *c, struct arena *arena, struct error *err);
 
+/* 0, or -1 with the tensor's name in err if one of its n values is NaN or infinite. */
+int params_check_finite(const char *name, const float *x, size_t n, struct error *err);
+
 /* Fills placed params with seeded random weights of sensible scale, for timing
  * an architecture that has no checkpoint. */
 void params_randomize(struct model_params *params, const struct param *list, int n, uint64_t seed);

@@ -247,6 +247,10 @@ static int extend(struct pickle_machine *m, enum pickle_kind kind, size_t n)
     if (!values)
         return -1;
     struct pickle_value *v = *values++;
+    if (v->kind == PICKLE_FOREIGN) {
+        m->n_stack -= n;
+        return 0;
+    }
     if (v->kind != kind || (kind == PICKLE_DICT && n % 2))
         return fail(m->err, "pickle adds to what is no list or dictionary" AGAIN);
     while (v->items.capacity - v->items.n < n) {
@@ -351,6 +355,7 @@ static int op_stack_name(struct pickle_machine *m)
     return push(m, pickle_name(m, words[0]->string.bytes, words[1]->string.bytes));
 }
 
+/* name(*arguments), or a new object of a class: with what is known both are one. */
 static int op_call(struct pickle_machine *m)
 {
     struct pickle_value **values = top(m, 2);
@@ -371,14 +376,16 @@ static int op_persistent(struct pickle_machine *m)
     return push(m, pickle_persistent(m, values[0]));
 }
 
-/* Attributes of an OrderedDict (_metadata) are dropped; nothing else may have any. */
+/* Attributes of an OrderedDict (_metadata) and of foreign objects are dropped;
+ * nothing else may have any. */
 static int op_build(struct pickle_machine *m)
 {
     struct pickle_value **values = top(m, 2);
 
     if (!values)
         return -1;
-    if (values[0]->kind != PICKLE_DICT || values[1]->kind != PICKLE_DICT)
+    if (values[0]->kind != PICKLE_FOREIGN &&
+        (values[0]->kind != PICKLE_DICT || values[1]->kind != PICKLE_DICT))
         return fail(m->err, "not a plain checkpoint: wants to set attributes of an object; save "
                     "the model's state_dict only");
     m->n_stack--;
@@ -414,7 +421,8 @@ static int (*const operations[256])(struct pickle_machine *) = {
     [']'] = op_empty_list, ['a'] = op_append, ['e'] = op_appends,
     ['}'] = op_empty_dict, ['s'] = op_setitem, ['u'] = op_setitems,
     ['q'] = op_put1, ['r'] = op_put4, ['h'] = op_get1, ['j'] = op_get4, [0x94] = op_memoize,
-    ['c'] = op_name, [0x93] = op_stack_name, ['R'] = op_call, ['b'] = op_build,
+    ['c'] = op_name, [0x93] = op_stack_name, ['R'] = op_call, [0x81] = op_call,
+    ['b'] = op_build,
     ['Q'] = op_persistent,
 };
 

@@ -3,7 +3,10 @@
  *
  * A pickle is a program. This interpreter knows the few instructions that
  * build plain values, and a short list of names (dictionaries, tensors, their
- * storages); any other name ends it. Nothing is ever called or imported.
+ * storages). Any other name, and whatever a pickle would make with it (trainers
+ * leave objects of theirs in checkpoints), becomes one opaque foreign value, with
+ * which nothing can be done but leave it alone: a checkpoint whose tensors or
+ * config have one is refused. Nothing is ever called or imported.
  *
  * All values live in the caller's pool, whose limit bounds them. Lists and
  * dictionaries may contain themselves: whoever walks them bounds the depth.
@@ -17,7 +20,7 @@
 
 enum pickle_kind {
     PICKLE_NONE, PICKLE_BOOL, PICKLE_INT, PICKLE_FLOAT, PICKLE_STRING, PICKLE_TUPLE, PICKLE_LIST,
-    PICKLE_DICT, PICKLE_NAME, PICKLE_STORAGE, PICKLE_TENSOR
+    PICKLE_DICT, PICKLE_NAME, PICKLE_STORAGE, PICKLE_TENSOR, PICKLE_FOREIGN
 };
 
 /* A stretch of elements outside the pickle. One storage may be named many
@@ -43,7 +46,7 @@ struct pickle_value {
         int64_t integer;          // INT; BOOL: 0 or 1; NAME: what the interpreter knows it as
         double real;
         struct {
-            const char *bytes;    // terminated
+            const char *bytes;    // terminated; FOREIGN: the name, as module.name
             size_t n;
         } string;
         struct {
@@ -70,6 +73,9 @@ int pickle_read(struct pickle *p, struct pool *pool, const void *bytes, size_t n
 
 /* The value of a string key, or NULL; the last one counts. */
 const struct pickle_value *pickle_get(const struct pickle_value *dict, const char *key);
+
+/* Says what a checkpoint wants with a foreign value; returns -1. */
+int pickle_fail_foreign(const struct pickle_value *v, struct error *err);
 
 /* Writes plain values as JSON: tuples as lists, int keys as strings. */
 int pickle_to_json(struct text *t, const struct pickle_value *v, struct error *err);

@@ -116,6 +116,7 @@ static int write_value(struct text *t, const struct pickle_value *v, int depth, 
             return fail(err, "has a number that is not finite; save a plainer config");
         text_json_double(t, v->real);
         return 0;
+    case PICKLE_FOREIGN: return pickle_fail_foreign(v, err);
     case PICKLE_NAME:
     case PICKLE_STORAGE:
     case PICKLE_TENSOR: break;

@@ -23,10 +23,11 @@ struct pickle_machine {
 /* A new zeroed value, counted; NULL on error. */
 struct pickle_value *pickle_new(struct pickle_machine *m, enum pickle_kind kind);
 
-/* The name module.name as a value, or NULL if it is not on the list. */
+/* The name module.name as a value: FOREIGN if it is not on the list. NULL on error. */
 struct pickle_value *pickle_name(struct pickle_machine *m, const char *module, const char *name);
 
-/* What name(*arguments) would give, or NULL. arguments is a tuple. */
+/* What name(*arguments) would give, or NULL: of a FOREIGN name another FOREIGN
+ * value. arguments is a tuple. */
 struct pickle_value *pickle_call(struct pickle_machine *m, const struct pickle_value *name,
                                  const struct pickle_value *arguments);
 

@@ -5,6 +5,7 @@
 #include "model/checkpoint_read.h"
 #include "model/pickle_machine.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,6 +35,27 @@ static const struct allowed {
 
 #define AGAIN "; the file is damaged, fetch or make it again"
 
+/* The part of a name that a message can show is kept. */
+static struct pickle_value *pickle_foreign(struct pickle_machine *m, const char *module,
+                                           const char *name)
+{
+    char full[164];
+    struct pickle_value *v = pickle_new(m, PICKLE_FOREIGN);
+
+    if (!v)
+        return NULL;
+    snprintf(full, sizeof(full), "%.80s.%.80s", module, name);
+    v->string.n = strlen(full);
+    v->string.bytes = pool_string(m->pool, full, v->string.n, m->err);
+    return v->string.bytes ? v : NULL;
+}
+
+int pickle_fail_foreign(const struct pickle_value *v, struct error *err)
+{
+    return fail(err, "not a plain checkpoint: wants %s; save the model's state_dict only",
+                v->string.bytes);
+}
+
 struct pickle_value *pickle_name(struct pickle_machine *m, const char *module, const char *name)
 {
     for (size_t i = 0; i < sizeof(allowed) / sizeof(allowed[0]); i++) {
@@ -44,9 +66,7 @@ struct pickle_value *pickle_name(struct pickle_machine *m, const char *module, c
             v->integer = (int64_t)i;
         return v;
     }
-    fail(m->err, "not a plain checkpoint: wants %.80s.%.80s; save the model's state_dict only",
-         module, name);
-    return NULL;
+    return pickle_foreign(m, module, name);
 }
 
 /* The i-th argument if it is there and of that kind, else NULL. */
@@ -94,6 +114,10 @@ struct pickle_value *pickle_persistent(struct pickle_machine *m, const struct pi
     const struct pickle_value *key = argument(id, 2, PICKLE_STRING);
     const struct pickle_value *count = argument(id, 4, PICKLE_INT);
 
+    if (argument(id, 1, PICKLE_FOREIGN)) {
+        pickle_fail_foreign(id->items.at[1], m->err);
+        return NULL;
+    }
     if (!word || strcmp(word->string.bytes, "storage") || !class || !key || !count ||
         allowed[class->integer].id != NAME_STORAGE) {
         fail(m->err, "pickle names a storage in a way that is not known" AGAIN);
@@ -183,6 +207,12 @@ static struct pickle_value *make_tensor(struct pickle_machine *m, const struct p
 struct pickle_value *pickle_call(struct pickle_machine *m, const struct pickle_value *name,
                                  const struct pickle_value *arguments)
 {
+    if (name->kind == PICKLE_FOREIGN && arguments->kind == PICKLE_TUPLE) {
+        struct pickle_value *v = pickle_new(m, PICKLE_FOREIGN);
+        if (v)
+            v->string = name->string;
+        return v;
+    }
     if (name->kind != PICKLE_NAME || arguments->kind != PICKLE_TUPLE) {
         fail(m->err, "pickle calls what is no name" AGAIN);
         return NULL;

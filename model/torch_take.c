@@ -74,6 +74,10 @@ static int take_tensor(struct checkpoint *c, const char *name, const struct pick
 {
     struct tensor *t = &c->tensors[c->n_tensors];
 
+    if (v->kind == PICKLE_FOREIGN) {
+        pickle_fail_foreign(v, err);
+        return fail_prefix(err, "entry '%.100s': ", name);
+    }
     if (v->kind != PICKLE_TENSOR)
         return fail(err, "entry '%.100s' is not a tensor; expected a state_dict, or one under "
                     "\"state_dict\"", name);
@@ -93,6 +97,8 @@ static int take_config(struct checkpoint *c, const struct pickle_value *config, 
 {
     struct text t = {.limit = CONFIG_MAX_BYTES};
 
+    if (config->kind == PICKLE_FOREIGN)
+        return pickle_fail_foreign(config, err);
     if (config->kind != PICKLE_DICT)
         return fail(err, "config is not a dictionary; save the model's configuration with it");
     text_puts(&t, "{\"wavlm\":");
@@ -121,6 +127,8 @@ int torch_take(struct checkpoint *c, const struct pickle *p, torch_load *load, v
         states = p->root;
         config = NULL;
     }
+    if (states->kind == PICKLE_FOREIGN)
+        return pickle_fail_foreign(states, err);
     if (states->kind != PICKLE_DICT || !states->items.n)
         return fail(err, "holds no tensors; expected a state_dict, or one under \"state_dict\"");
     if (config && config->kind != PICKLE_NONE && take_config(c, config, err))

@@ -7,7 +7,8 @@
  *   log.jsonl                one JSON object a line, `type` one of
  *     step        step, loss, affinity, vector, vector_right (percent of speakers'
  *                 vectors nearest to their own), mels, der, missed, false_alarm, confusion, lr, norm,
- *                 clip, block, left (frames; 0: whole), seconds, audio_seconds,
+ *                 clip, block, left (frames; 0: whole), seconds, cpu_seconds,
+ *                 audio_seconds,
  *                 gemm_share
  *     validation  step, block, der, missed, false_alarm, confusion; and with
  *                 block absent the mean over blocks, by which models are judged;

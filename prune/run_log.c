@@ -137,12 +137,14 @@ int run_log_step(struct run_log *l, const struct step_report *r, struct error *e
                     "\"affinity\":%.6g,\"vector\":%.6g,\"vector_right\":%.4g,\"mels\":%.6g,"
                     "\"der\":%.4g,\"missed\":%.4g,\"false_alarm\":%.4g,"
                     "\"confusion\":%.4g,\"lr\":%.6g,\"norm\":%.6g,\"clip_norm\":%.6g,"
-                    "\"block\":%d,\"left\":%d,\"seconds\":%.4g,\"audio_seconds\":%.6g,"
+                    "\"block\":%d,\"left\":%d,\"seconds\":%.4g,\"cpu_seconds\":%.4g,"
+                    "\"audio_seconds\":%.6g,"
                     "\"gemm_share\":%.4g,\"sparsity\":%.6g,\"target\":%.6g}\n",
                     r->step, (unsigned long long)r->first_clip, r->loss, r->affinity, r->vector,
                     r->vector_right, r->mels, r->der,
                     r->missed, r->false_alarm, r->confusion, r->lr, r->norm, r->clip,
-                    r->block_frames, r->left_frames, r->seconds, r->audio_seconds, r->gemm_share,
+                    r->block_frames, r->left_frames, r->seconds, r->cpu_seconds, r->audio_seconds,
+                    r->gemm_share,
                     r->sparsity, r->target);
     return wrote(l, n, err);
 }

@@ -229,7 +229,7 @@ static int gather_gradient(struct trainer *t, struct error *err)
 int trainer_step(struct trainer *t, struct step_report *report, struct error *err)
 {
     const struct trainer_settings *s = &t->settings;
-    double began = clock_monotonic(), norm, clip, factor;
+    double began = clock_monotonic(), computed = clock_process(), norm, clip, factor;
     int size = t->ranks ? t->ranks->size : 1;
 
     draw_blocks(t);
@@ -255,6 +255,7 @@ int trainer_step(struct trainer *t, struct step_report *report, struct error *er
     model_derive(&t->model);
     t->step++;
     fill_report(t, report, norm, clip, clock_monotonic() - began);
+    report->cpu_seconds = clock_process() - computed;
     t->next_clip += (uint64_t)(s->batch * size * s->accumulate);
     return 0;
 }

@@ -42,6 +42,7 @@ struct trainer_settings {
     double affinity;    // weight of the deep-clustering loss
     double vector;      // weight of the loss of voice_loss.h,
     double vector_margin, vector_scale; // its margin in radians and its scale
+    long vector_ramp;   // steps over which the margin grows from 0
     int vector_frames;  // that a speaker must be alone in a clip for it
     double mels;        // weight of the log-mel regression
     int exact;          // permutation by least NLL
@@ -65,6 +66,7 @@ struct step_report {
     double vector, vector_right;   // its loss, and percent of vectors nearest to their class
     double lr, norm, clip;
     double seconds, audio_seconds; // of this step, over all ranks
+    double cpu_seconds;            // that this process computed for it
     double gemm_share;             // of the peak, this process
     int block_frames, left_frames; // 0: whole
     double sparsity, target;       // expected now and aimed at; both 0 without gates

@@ -65,12 +65,34 @@ static int copy_weights(struct trainer *t, const struct checkpoint *weights, str
     return 0;
 }
 
+/* A pattern may leave out what a diarization model puts before its encoder's names. */
+static int is_meant(const char *pattern, const struct param *p)
+{
+    static const char prefix[] = "wavlm_model.";
+    size_t n = strncmp(p->name, prefix, sizeof(prefix) - 1) ? 0 : sizeof(prefix) - 1;
+
+    return fnmatch(pattern, p->name, 0) == 0 || fnmatch(pattern, p->name + n, 0) == 0;
+}
+
+static int check_patterns(const struct trainer *t, struct error *err)
+{
+    for (int i = 0; i < t->settings.n_freeze; i++) {
+        int any = 0;
+        for (int k = 0; k < t->n_params; k++)
+            any = any || is_meant(t->settings.freeze[i], &t->list[k]);
+        if (!any)
+            return fail(err, "no tensor of the model has a name like %.60s, to be frozen",
+                        t->settings.freeze[i]);
+    }
+    return 0;
+}
+
 static int is_frozen(const struct trainer *t, const struct param *p)
 {
     if (p->kind != PARAM_WEIGHT || (t->distiller && !p->encoder))
         return 1;
     for (int i = 0; i < t->settings.n_freeze; i++) {
-        if (fnmatch(t->settings.freeze[i], p->name, 0) == 0)
+        if (is_meant(t->settings.freeze[i], p))
             return 1;
     }
     return 0;
@@ -132,7 +154,9 @@ static int add_voices(struct trainer *t, struct error *err)
     if (t->source->n_known < 2)
         return fail(err, "a loss of speaker vectors, but the data knows %d speakers",
                     t->source->n_known);
-    t->voices = heads_add(&t->heads, "voices", t->source->n_known, r->embedding, 1, 1.0f);
+    /* As Glorot and Bengio (2010): small, so that they turn quickly. */
+    t->voices = heads_add(&t->heads, "voices", t->source->n_known, r->embedding, 1,
+                          sqrtf(2.0f / (float)(t->source->n_known + r->embedding)));
     return 0;
 }
 
@@ -213,7 +237,7 @@ static int trainer_start(struct trainer *t, const struct checkpoint *weights, st
             return -1;
         t->gradients[i] = &t->workers[i].gradients;
     }
-    if (set_frozen(t, err))
+    if (check_patterns(t, err) || set_frozen(t, err))
         return -1;
     reduce_open(&t->reduce, &t->model, t->gradients, t->n_workers, t->ranks);
     return team_open(&t->team, t->n_workers, t->ranks, err);

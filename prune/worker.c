@@ -223,6 +223,9 @@ static void judge_vectors(struct worker *w, struct trainer *t, float weight)
                            &w->clips[i], E, weight * w->objective.affinity, w->scratch);
     }
     if (t->voices >= 0) {
+        long ramp = t->settings.vector_ramp;
+        float grown = t->step < ramp ? (float)t->step / (float)ramp : 1.0f;
+        w->voice.margin = (float)t->settings.vector_margin * grown;
         size_t at = t->heads.list[t->voices].at;
         voice_loss(&w->voice, &w->sums, w->vector_slopes, w->gradients.heads + at, w->vectors,
                    t->heads.values + at, w->clips, w->n_clips,

@@ -5,31 +5,14 @@
 #include "stream/reconstruct.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 struct offline_settings offline_defaults(enum clustering_method method, int compat)
 {
     return (struct offline_settings){
         .clustering = clustering_defaults(method, compat),
         .binarize = binarize_defaults(compat),
-        .median = 1,
         .compat = compat,
     };
-}
-
-static int filter(struct heard *h, struct error *err)
-{
-    size_t n = (size_t)h->n_frames;
-    uint8_t *filtered = malloc(n);
-
-    if (!filtered)
-        return fail(err, "out of memory");
-    for (int c = 0; c < h->n_windows; c++) {
-        heard_median(filtered, heard_window(h, c), h->n_frames);
-        memcpy(heard_window(h, c), filtered, n);
-    }
-    free(filtered);
-    return 0;
 }
 
 static int add_regions(struct regions *r, const struct reconstruction *who,
@@ -107,8 +90,9 @@ static int run(struct regions *r, int *n_speakers, const struct heard *h, const 
     return status;
 }
 
-int offline_run(struct regions *r, int *n_speakers, struct heard *h, const struct windows *w,
-                const struct offline_settings *s, double seconds, struct error *err)
+int offline_run(struct regions *r, int *n_speakers, const struct heard *h,
+                const struct windows *w, const struct offline_settings *s, double seconds,
+                struct error *err)
 {
     uint8_t *count = NULL;
     int64_t n_frames;
@@ -116,8 +100,7 @@ int offline_run(struct regions *r, int *n_speakers, struct heard *h, const struc
 
     *r = (struct regions){0};
     *n_speakers = 0;
-    if ((!s->median || filter(h, err) == 0) &&
-        aggregate_count(&count, &n_frames, h, w, 0.0, err) == 0)
+    if (aggregate_count(&count, &n_frames, h, w, 0.0, err) == 0)
         status = run(r, n_speakers, h, w, s, count, n_frames, err);
     free(count);
     if (status == 0 && !s->compat)

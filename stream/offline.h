@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* offline.h - from what was heard in all windows to who spoke when: median filter,
- * count, clustering, reconstruction, regions; DiariZen's order.
+/* offline.h - from what was heard in all windows to who spoke when: count, clustering,
+ * reconstruction, regions; DiariZen's order.
  *
  * Persons are numbered in the order in which they first speak. With compat
  * everything is upstream's instead: numbers are the clusters', time stamps those of
@@ -16,15 +16,15 @@
 struct offline_settings {
     struct clustering_settings clustering;
     struct binarize_settings binarize;
-    int median; // 1: filter the decisions first
     int compat;
 };
 
 struct offline_settings offline_defaults(enum clustering_method method, int compat);
 
-/* Filters h in place. seconds: of the recording, where turns end at the latest.
+/* seconds: of the recording, where turns end at the latest.
  * *n_speakers: numbers below it may be in the regions. */
-int offline_run(struct regions *r, int *n_speakers, struct heard *h, const struct windows *w,
-                const struct offline_settings *s, double seconds, struct error *err);
+int offline_run(struct regions *r, int *n_speakers, const struct heard *h,
+                const struct windows *w, const struct offline_settings *s, double seconds,
+                struct error *err);
 
 #endif

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "stream/plot_curves.h"
 
-#include "model/outfile.h"
 #include "stream/plot_ink.h"
+#include "stream/plot_svg.h"
 
-#include <cairo-svg.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -153,65 +152,32 @@ static void draw_curve(cairo_t *cr, const struct panel *p, int i, struct range x
     ink_text(cr, c->name, right + 30.0, label, 10.5, 0.1);
 }
 
-struct output {
-    struct outfile file;
-    int to_stdout;
-    struct error *err;
+struct curves {
+    const char *title, *x_title;
+    const struct panel *panels;
+    int n;
 };
 
-static cairo_status_t write_bytes(void *closure, const unsigned char *bytes, unsigned int n)
+static void draw(cairo_t *cr, const void *what)
 {
-    struct output *out = closure;
-    int status = out->to_stdout ? fwrite(bytes, 1, n, stdout) != n
-                                : outfile_write(&out->file, bytes, n, out->err);
+    const struct curves *all = what;
+    struct range x = x_range(all->panels, all->n);
 
-    return status == 0 ? CAIRO_STATUS_SUCCESS : CAIRO_STATUS_WRITE_ERROR;
-}
-
-static int draw(struct output *out, const char *title, const char *x_title,
-                const struct panel *panels, int n, struct error *err)
-{
-    struct range x = x_range(panels, n);
-    double height = TOP + n * (PANEL + GAP) + 24.0;
-    cairo_surface_t *surface = cairo_svg_surface_create_for_stream(write_bytes, out, WIDTH, height);
-    cairo_t *cr = cairo_create(surface);
-    cairo_status_t status;
-
-    cairo_svg_surface_set_document_unit(surface, CAIRO_SVG_UNIT_PX);
-    cairo_set_source_rgb(cr, 1.0, 1.0, 1.0);
-    cairo_paint(cr);
-    ink_text(cr, title, LEFT, 18.0, 13.0, 0.0);
-    for (int i = 0; i < n; i++) {
+    ink_text(cr, all->title, LEFT, 18.0, 13.0, 0.0);
+    for (int i = 0; i < all->n; i++) {
+        const struct panel *p = &all->panels[i];
         double top = TOP + 10.0 + i * (PANEL + GAP);
-        struct range y = y_range(&panels[i]);
-        draw_axes(cr, &panels[i], x, y, top, i == n - 1, x_title);
-        for (int c = 0; c < panels[i].n_curves; c++)
-            draw_curve(cr, &panels[i], c, x, y, top);
+        struct range y = y_range(p);
+        draw_axes(cr, p, x, y, top, i == all->n - 1, all->x_title);
+        for (int c = 0; c < p->n_curves; c++)
+            draw_curve(cr, p, c, x, y, top);
     }
-    status = cairo_status(cr);
-    cairo_destroy(cr);
-    cairo_surface_finish(surface);
-    if (status == CAIRO_STATUS_SUCCESS)
-        status = cairo_surface_status(surface);
-    cairo_surface_destroy(surface);
-    if (status == CAIRO_STATUS_WRITE_ERROR && *err->text)
-        return -1;
-    return status == CAIRO_STATUS_SUCCESS
-               ? 0 : fail(err, "the SVG cannot be drawn: %s", cairo_status_to_string(status));
 }
 
 int plot_curves(const char *path, const char *title, const char *x_title,
                 const struct panel *panels, int n_panels, struct error *err)
 {
-    struct output out = {.to_stdout = !strcmp(path, "-"), .err = err};
+    struct curves all = {title, x_title, panels, n_panels};
 
-    *err->text = 0;
-    if (!out.to_stdout && outfile_open(&out.file, path, err))
-        return -1;
-    if (draw(&out, title, x_title, panels, n_panels, err)) {
-        if (!out.to_stdout)
-            outfile_discard(&out.file);
-        return -1;
-    }
-    return out.to_stdout ? 0 : outfile_commit(&out.file, err);
+    return plot_svg(path, WIDTH, TOP + n_panels * (PANEL + GAP) + 24.0, draw, &all, err);
 }

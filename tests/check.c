@@ -48,6 +48,18 @@ void check_open(struct checkpoint *c, const char *path)
         check_fail("%s", err.text);
 }
 
+float *check_wave(const struct tensor *wave)
+{
+    size_t n = tensor_count(wave);
+    float *x = malloc(n * sizeof(*x)), scale = wave->dtype == DTYPE_I16 ? 0x1p-15f : 1.0f;
+
+    assert_non_null(x);
+    tensor_to_floats(x, wave);
+    for (size_t i = 0; i < n; i++)
+        x[i] *= scale;
+    return x;
+}
+
 double check_error(const float *got, const float *want, size_t n)
 {
     double worst = 0.0, scale = 0.0;

@@ -31,6 +31,10 @@ char *check_read(const char *path);
 /* Opens a golden, or fails the test with the error. */
 void check_open(struct checkpoint *c, const char *path);
 
+/* The samples of a wave, +-1, to be freed: floats, or 16-bit numbers where the wave is
+ * made of them. */
+float *check_wave(const struct tensor *wave);
+
 /* max |got - want| / max |want| */
 double check_error(const float *got, const float *want, size_t n);
 

@@ -81,6 +81,22 @@ cmp "$dir/a" "$dir/b" || complain "features of a converted model differ"
 "$antiphon" convert "$dir/m.safetensors" -o "$dir/m2.safetensors" 2>/dev/null
 cmp "$dir/m.safetensors" "$dir/m2.safetensors" || complain "converting twice changes the file"
 
+# -- a speaker network: converted, described, and told apart from a diarization model
+"$antiphon" convert "$golden/resnet34_tiny/pytorch_model.bin" -o "$dir/voice.safetensors" 2>/dev/null
+"$antiphon" info "$dir/voice.safetensors" >"$dir/info.txt"
+grep -q '64 numbers' "$dir/info.txt" || complain "info of a speaker network"
+"$antiphon" info resnet34 --json >"$dir/info.json"
+grep -q '"parameters":	6634336' "$dir/info.json" || complain "info resnet34 --json"
+"$antiphon" convert "$dir/voice.safetensors" -o "$dir/voice2.safetensors" 2>/dev/null
+cmp "$dir/voice.safetensors" "$dir/voice2.safetensors" || complain "converting a speaker network twice"
+refused 1 'is a speaker network' "$antiphon" features "$dir/voice.safetensors" "$audio" -o "$dir/f"
+refused 1 'is a speaker network' "$antiphon" stream --fast --input "$audio" --rttm - \
+    --model "$golden/resnet34_tiny/pytorch_model.bin"
+refused 1 'is a speaker network' "$antiphon" finetune --speech "$dir" -o "$dir/f" \
+    --model "$golden/resnet34_tiny/pytorch_model.bin"
+refused 1 'is a speaker network' "$antiphon" prune --speech "$dir" -o "$dir/f" \
+    --model "$golden/resnet34_tiny/pytorch_model.bin"
+
 # -- the frame error of the seed model's notes: 30.6 at B = 16 (30.6 within rounding)
 "$antiphon" stream --fast --input "$audio" --rttm "$dir/a.rttm" --jsonl "$dir/a.jsonl" \
     >/dev/null 2>&1

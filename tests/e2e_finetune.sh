@@ -127,6 +127,19 @@ if command -v mpirun >/dev/null 2>&1; then
         complain "a rank without audio does not fail the run"
     fi
     grep -q 'rank 1: .*no audio' "$dir/err" || complain "a failing rank says: $(cat "$dir/err")"
+    # So does one in the midst of the run: its audio ends before its header says.
+    cp -r "$dir/data" "$dir/cut"
+    for file in "$dir"/cut/audio/*; do
+        head -c "$(($(wc -c <"$file") / 2))" "$file" >"$dir/half" && mv "$dir/half" "$file"
+    done
+    sed "s|$dir/data|$dir/cut|" "$dir/data/wav.scp" >"$dir/cut/wav.scp"
+    if timeout 120 $launch -n 2 sh -c '[ "$OMPI_COMM_WORLD_RANK" = 1 ] && data=cut || data=data
+        exec "$2" finetune --data "$1/$data" --config "$1/tiny.json" --chunk 2 --batch 4 --threads 1 \
+            --steps 100000 -o "$1/failing"' sh "$dir" "$(realpath "$antiphon")" >/dev/null 2>"$dir/err"; then
+        complain "a rank with broken audio does not fail the run"
+    fi
+    grep -q 'rank 1: step [0-9]*: .*cut/audio' "$dir/err" ||
+        complain "a rank that fails in the midst says: $(cat "$dir/err")"
 fi
 
 # Refused at the start.
@@ -147,6 +160,8 @@ for bad_option in "--max-speakers -3" "--layer-drop 2" "--dropout nan" "--vector
     refused 1 "${bad_option%% *} ${bad_option##* }: expected" "$antiphon" finetune \
         --speech "$dir/speech" --config "$dir/tiny.json" --chunk 2 -o "$dir/no" $bad_option
 done
+refused 1 "no tensor of the model has a name like encodr" "$antiphon" finetune \
+    --speech "$dir/speech" --config "$dir/tiny.json" --chunk 2 --freeze 'encodr.*' -o "$dir/no"
 refused 1 "nothing is left to learn" "$antiphon" finetune --speech "$dir/speech" \
     --config "$dir/tiny.json" --chunk 2 --freeze '*' -o "$dir/no"
 refused 2 "-o FILE" "$antiphon" finetune --speech "$dir/speech" --config "$dir/tiny.json"

@@ -81,6 +81,21 @@ small=$(parameters "$dir/small.safetensors")
 [ $((small * 100)) -lt $((before * 55)) ] && [ $((small * 100)) -gt $((before * 45)) ] ||
     complain "by magnitude half of $before parameters is $small"
 
+# An encoder without a readout, made for whole windows: distilled block by block, it runs so.
+"$antiphon" convert "$here/golden/wavlm_group_norm_tiny/model.pt" -o "$dir/bare.safetensors" 2>"$dir/err" ||
+    complain "convert: $(cat "$dir/err")"
+"$antiphon" prune --speech "$dir/speech" -m "$dir/bare.safetensors" --chunk 1 --batch 2 --steps 3 --max-speakers 3 \
+    --distill-steps 2 --dev-clips 1 --sparsity 0.4 --block-ms 320 -o "$dir/bare-half.safetensors" \
+    --report "$dir/bare.svg" >"$dir/out" 2>"$dir/err" || complain "a bare encoder: $(cat "$dir/err")"
+"$antiphon" info "$dir/bare-half.safetensors" >"$dir/out" 2>"$dir/err"
+grep -q 'representations only' "$dir/out" && ! grep -q 'whole windows' "$dir/out" ||
+    complain "a bare encoder becomes $(cat "$dir/out")"
+"$antiphon" finetune $data --config "$dir/whole.safetensors" --steps 2 -o "$dir/fresh.safetensors" \
+    2>"$dir/err" || complain "finetune of a model's shape: $(cat "$dir/err")"
+[ "$(parameters "$dir/fresh.safetensors")" = "$after" ] || complain "a model's shape is another one"
+"$antiphon" plot "$dir/whole.safetensors" "$dir/dense.safetensors" -o "$dir/map.svg" 2>"$dir/err" &&
+    grep -q '<svg' "$dir/map.svg" || complain "plot of a model: $(cat "$dir/err")"
+
 "$antiphon" prune --preset s90-base --reg-lr 0.03 --print-config >"$dir/out" ||
     complain "--print-config fails"
 grep -q 'sparsity 0.9 of params' "$dir/out" && grep -q "gates' lr 0.03" "$dir/out" ||

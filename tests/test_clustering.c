@@ -182,11 +182,8 @@ static struct regions run(struct small *m, struct offline_settings *s, int *n_sp
 {
     struct regions r;
     struct error err;
-    struct small copy = *m; // it is filtered in place
 
-    copy.heard.sets = copy.sets;
-    copy.heard.vectors = copy.vectors;
-    if (offline_run(&r, n_speakers, &copy.heard, &copy.windows, s, seconds, &err))
+    if (offline_run(&r, n_speakers, &m->heard, &m->windows, s, seconds, &err))
         check_fail("%s", err.text);
     return r;
 }

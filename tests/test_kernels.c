@@ -99,7 +99,44 @@ static size_t run(float *out, const struct kernels *k, const float *x, const flo
     for (int c = 0; c < C; c++)
         *at++ = (float)(sum[c] + squares[c]);
     *at++ = k->dot(x, x + 3, n - 3);
+    memcpy(at, x, n * sizeof(float));
+    k->shift_floor(at, w, -0.1f, T, C);
+    at += n;
     return (size_t)(at - out);
+}
+
+/* Six frames to four by a kernel of three taps, the way a convolution uses them; also
+ * against the sum itself. */
+static size_t run_winograd(float *out, const struct kernels *k, const float *x, const float *w,
+                           int H, int C)
+{
+    const float g[3] = {0.7f, -0.4f, 0.25f};
+    const float u[6] = {g[0] / 4, -(g[0] + g[1] + g[2]) / 6, -(g[0] - g[1] + g[2]) / 6,
+                        g[0] / 24 + g[1] / 12 + g[2] / 6, g[0] / 24 - g[1] / 12 + g[2] / 6, g[2]};
+    size_t n = (size_t)H * (size_t)C, plane = n + 5;
+    const float *from[6];
+    float *to[4], *planes = out + 8 * n;
+
+    for (int i = 0; i < 6; i++)
+        from[i] = x + (size_t)i * n;
+    k->winograd_in(planes, plane, from, n);
+    for (size_t i = 0; i < 6; i++)
+        for (size_t c = 0; c < n; c++)
+            planes[i * plane + c] *= u[i];
+    memcpy(out, x, 4 * n * sizeof(float));
+    for (int add = 0; add < 2; add++) {
+        for (int i = 0; i < 4; i++)
+            to[i] = out + (size_t)(4 * add + i) * n;
+        memcpy(to[0], x, 4 * n * sizeof(float));
+        k->winograd_out((float *const *)to, planes, plane, w, add, H, C);
+        for (size_t i = 0; i < 4 * n; i++) {
+            double sum = (double)w[i % (size_t)C] + (add ? (double)x[i] : 0.0);
+            for (size_t tap = 0; tap < 3; tap++)
+                sum += (double)g[tap] * (double)x[i + tap * n];
+            assert_true(fabs((sum > 0.0 ? sum : 0.0) - (double)to[0][i]) < 1e-5);
+        }
+    }
+    return 8 * n;
 }
 
 static void test_builds_agree_bit_by_bit(void **state)
@@ -119,6 +156,12 @@ static void test_builds_agree_bit_by_bit(void **state)
             run(other, all[i], x, w, T, C);
             if (memcmp(plain, other, n * sizeof(float)))
                 check_fail("%s differs from plain at T %d C %d", all[i]->name, T, C);
+        }
+        n = run_winograd(plain, all[0], x, w, T / 6, C);
+        for (int i = 1; all[i]; i++) {
+            run_winograd(other, all[i], x, w, T / 6, C);
+            if (memcmp(plain, other, n * sizeof(float)))
+                check_fail("%s differs from plain in winograd, C %d", all[i]->name, C);
         }
     }
 }

@@ -245,7 +245,7 @@ static void test_vectors(void **state)
 
     random_init(&rng, check_seed());
     check_fill(audio, T * 320 + 80, &rng);
-    if (model_open_arch(&s.model, "nano", 7, &reach, &err) ||
+    if (model_open_arch(&s.model, "nano-conv", 7, &reach, &err) ||
         model_state_open(&s.state, &s.model, &err) || model_acts_open(&s.acts, &s.model, &err))
         check_fail("%s", err.text);
     int C = s.model.config.wavlm.embed, E = s.model.config.readout.embedding;

@@ -115,6 +115,31 @@ static void test_memo_and_newer_protocols(void **state)
     assert_json(B("\x8c\x0b" "collections\x8c\x0bOrderedDict\x93)R."), "{}");
 }
 
+/* What a trainer leaves in a checkpoint is read over, whatever it is: the entries
+ * beside it are there. */
+static void test_foreign_objects(void **state)
+{
+    struct pickle p;
+    struct pool pool;
+    struct error err;
+    const struct pickle_value *v;
+
+    (void)state;
+    if (read_bytes(&p, &pool,
+                   B("}(X\1\0\0\0ac__builtin__\ngetattr\ncx\nA\nX\1\0\0\0b\x86R" // an enum's member
+                     "X\1\0\0\0bcx\nB\n)\x81}(X\1\0\0\0cK\1K\2Nub"  // an object with attributes
+                     "X\1\0\0\0ccos\nsystem\nX\2\0\0\0ls\x85R(K\1K\2eNa(NNu" // added to
+                     "X\1\0\0\0dK\7u."), &err))
+        fail_msg("%s", err.text);
+    for (const char *key = "a\0b\0c\0"; *key; key += 2)
+        assert_int_equal(pickle_get(p.root, key)->kind, PICKLE_FOREIGN);
+    assert_string_equal(pickle_get(p.root, "c")->string.bytes, "os.system");
+    v = pickle_get(p.root, "d");
+    assert_int_equal(v->kind, PICKLE_INT);
+    assert_int_equal(v->integer, 7);
+    pool_release(&pool);
+}
+
 /* Sharing is no cycle, but a list that contains itself has no text, and one
  * that doubles thirty times none of a sane length. */
 static void test_endless_values(void **state)
@@ -198,7 +223,16 @@ static const struct {
     {B("ccollections\nOrderedDict\n}b."), "set attributes"},
     {B("i__main__\nX\n."), "instruction 0x69 at byte 0 is not allowed"},
     {B("oN."), "is not allowed"},
-    {B("\x81."), "is not allowed"},
+    {B("\x81."), "not there"},
+    {B("ccollections\nOrderedDict\nN\x81."), "calls what is no name"},
+    {B("cx\nA\nN\x81."), "calls what is no name"},
+    {B("cx\nA\nNR."), "calls what is no name"},
+    {B("cx\nA\n)\x81}K\1K\2sbq\0h\0\x86."), "wants x.A;"}, // an object with attributes
+    {B("]cx\nA\nN\x85Ra."), "wants x.A;"},
+    {B("c__builtin__\ngetattr\ncx\nA\nN\x86R."), "wants __builtin__.getattr;"},
+    {B("}cx\nA\nNs."), "neither string nor integer"},
+    {B("(X\7\0\0\0storagecx\nA\nX\1\0\0\0000NK\1tQ."), "wants x.A;"},
+    {B("ctorch._utils\n_rebuild_parameter\ncx\nA\n\x85R."), "arguments that are not known"},
     {B("NQ."), "no tuple"},
     {B(")Q."), "not known"},
     {B("(X\7\0\0\0storageNNNNtQ."), "not known"},
@@ -366,6 +400,7 @@ int main(void)
         cmocka_unit_test(test_plain_values),
         cmocka_unit_test(test_containers),
         cmocka_unit_test(test_memo_and_newer_protocols),
+        cmocka_unit_test(test_foreign_objects),
         cmocka_unit_test(test_endless_values),
         cmocka_unit_test(test_a_million_values),
         cmocka_unit_test(test_wrong),

@@ -93,20 +93,18 @@ static void test_last_channel(void **state)
     struct gates g;
     struct reach reach = whole(16000, 1);
     struct error err;
-    char *config = config_arch_json("nano", &err), *cut_config;
+    char *config = config_arch_json("nano-conv", &err), *cut_config;
 
     assert_non_null(config);
     if (model_open_config(&m, config, &reach, &err))
         check_fail("%s", err.text);
-    if (m.config.wavlm.n_convs) {
-        assert_int_equal(gates_open(&g, &m.config, 1u << GATE_CONV, 1, &err), 0);
-        for (int i = 0; i < g.list[2].n; i++)
-            g.list[2].log_alpha[i] = -30.0f;
-        gates_settle(&g);
-        assert_int_equal(shrink(&cut, &cut_config, &m, config, &g, &reach, &err), -1);
-        assert_non_null(strstr(err.text, "last channel"));
-        gates_close(&g);
-    }
+    assert_int_equal(gates_open(&g, &m.config, 1u << GATE_CONV, 1, &err), 0);
+    for (int i = 0; i < g.list[2].n; i++)
+        g.list[2].log_alpha[i] = -30.0f;
+    gates_settle(&g);
+    assert_int_equal(shrink(&cut, &cut_config, &m, config, &g, &reach, &err), -1);
+    assert_non_null(strstr(err.text, "last channel"));
+    gates_close(&g);
     model_close(&m);
     free(config);
 }

@@ -26,6 +26,30 @@ def write(path, tensors):
 def subset(src, dst, pattern):
     write(dst, {k: v for k, v in read(src).items() if re.fullmatch(pattern, k)})
 
+def as_int16(dst, name):
+    """A wave of 16-bit numbers, kept as such: times 32768, exactly."""
+    tensors = read(dst)
+    dtype, shape, data = tensors[name]
+    x = [v * 32768 for v in struct.unpack("<%df" % (len(data) // 4), data)]
+    assert dtype == "F32" and all(v == int(v) for v in x)
+    tensors[name] = ("I16", shape, struct.pack("<%dh" % len(x), *map(int, x)))
+    write(dst, tensors)
+
+def speaker_network(offline):
+    for case in ("fbank", "resnet34_tiny", "get_embeddings"):
+        os.makedirs(case, exist_ok=True)
+    subset(os.path.join(offline, "fbank", "io.safetensors"), "fbank/io.safetensors",
+           r"in\..*|out\..*\.fbank|mel|window")
+    as_int16("fbank/io.safetensors", "in.speech.wave")
+    shutil.copyfile(os.path.join(offline, "resnet34_tiny", "pytorch_model.bin"),
+                    "resnet34_tiny/pytorch_model.bin")
+    subset(os.path.join(offline, "resnet34_tiny", "io.safetensors"), "resnet34_tiny/io.safetensors",
+           r"in\..*|nearest\..*|out\.(w|w3|wave)\..*|out\.37\..*|out\.\d+\.(stats|embedding|layer4)")
+    as_int16("resnet34_tiny/io.safetensors", "in.wave")
+    subset(os.path.join(offline, "get_embeddings", "io.safetensors"),
+           "get_embeddings/io.safetensors", r"(in|out)\..*")
+    as_int16("get_embeddings/io.safetensors", "in.wave")
+
 def read_bin(path):
     """A torch.save zip of contiguous tensors, like read()."""
     zipped = zipfile.ZipFile(path)
@@ -118,6 +142,7 @@ def main(full, models):
     shutil.copyfile(os.path.join(full, "rel_pos_buckets", "buckets.safetensors"),
                     os.path.join("rel_pos_buckets", "buckets.safetensors"))
     shutil.copytree(os.path.join(full, "pickle"), "pickle", dirs_exist_ok=True)
+    speaker_network(os.path.join(full, "offline"))
     for case, files in (("hf-wavlm-base-tiny", ["config.json", "pytorch_model.bin"]),
                         ("hf-wavlm-large-tiny", ["config.json", "model.safetensors"])):
         os.makedirs(os.path.join(case, case), exist_ok=True)

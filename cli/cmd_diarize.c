@@ -1,0 +1,376 @@
+// SPDX-License-Identifier: MIT
+/* cmd_diarize.c - `diarize`: files to turns, offline. */
+#include "cli/command.h"
+#include "cli/diarize_jobs.h"
+#include "cli/diarize_output.h"
+#include "cli/load.h"
+#include "cli/options.h"
+#include "cli/progress.h"
+#include "cli/speaker_network.h"
+#include "model/op.h"
+#include "stream/audio_file.h"
+#include "stream/frame.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+static const struct usage usage = {
+    "AUDIO...",
+    "Says who spoke when in whole recordings: overlapping windows, each heard by the model\n"
+    "alone, and one clustering of the speakers' vectors over all of them, as DiariZen does\n"
+    "it. RTTM to stdout, to a file (by its extension also .txt, .vtt or .TextGrid of one\n"
+    "recording), or a file each into a folder.\n\n"
+    "  antiphon diarize meeting.flac\n"
+    "  antiphon diarize *.wav -o rttm/ --jobs 4\n"
+    "  antiphon diarize talk.wav --num-speakers 2 -o talk.TextGrid\n"
+    "  antiphon diarize talk.wav -m diarizen.safetensors --embedding resnet34.safetensors \\\n"
+    "      --clustering vbx --plda folder/plda",
+};
+
+/* As they were given; NAN and -1: not at all. */
+struct arguments {
+    const char *output, *model, *clustering, *embedding, *plda, *compat;
+    int jobs, threads, channel, min_speakers, max_speakers, num_speakers, min_size;
+    double threshold, window, step, min_on, min_off;
+};
+
+/* What is open while it runs. */
+struct session {
+    struct loaded loaded;
+    struct resnet network;
+    struct plda plda;
+    struct diarize_how how;
+    struct diarize_jobs jobs;
+};
+
+enum { SPEAKERS_MAX = 1000, JOBS_MAX = 256 };
+
+/* Of AHC by a model's own vectors: best of 0.2 .. 1.4 and 1 .. 16 on meetings simulated of
+ * eight speakers apart from training (two to six in each). */
+static const double OWN_THRESHOLD = 0.7;
+enum { OWN_MIN_SIZE = 6 };
+
+static int check_speakers(struct arguments *a, struct error *err)
+{
+    if (a->num_speakers && (a->min_speakers || a->max_speakers))
+        return fail(err, "--num-speakers says it all; leave out --min-speakers and "
+                         "--max-speakers");
+    if (a->min_speakers < 0 || a->min_speakers > SPEAKERS_MAX || a->max_speakers < 0 ||
+        a->max_speakers > SPEAKERS_MAX || a->num_speakers < 0 || a->num_speakers > SPEAKERS_MAX)
+        return fail(err, "--min-speakers, --max-speakers and --num-speakers: 1 to %d",
+                    SPEAKERS_MAX);
+    if (a->num_speakers)
+        a->min_speakers = a->max_speakers = a->num_speakers;
+    if (a->max_speakers && a->min_speakers > a->max_speakers)
+        return fail(err, "--min-speakers %d is more than --max-speakers %d", a->min_speakers,
+                    a->max_speakers);
+    return 0;
+}
+
+static int check_online(const struct arguments *a, struct error *err)
+{
+    if (a->plda || a->embedding || a->compat || a->min_size >= 0 || a->min_speakers || a->max_speakers ||
+        !isnan(a->window) || !isnan(a->step) || !isnan(a->threshold))
+        return fail(err, "--clustering online is the live tracker, which has no windows and is "
+                         "not told how many speak: only --channel, --min-on and --min-off "
+                         "go with it");
+    return 0;
+}
+
+static int check_arguments(struct arguments *a, struct error *err)
+{
+    const char *c = a->clustering;
+
+    if (strcmp(c, "ahc") && strcmp(c, "vbx") && strcmp(c, "online"))
+        return fail(err, "--clustering %.40s: should be ahc, vbx or online", c);
+    if (a->compat && strcmp(a->compat, "diarizen"))
+        return fail(err, "--compat %.40s: should be diarizen", a->compat);
+    if (!strcmp(c, "vbx") && !a->plda)
+        return fail(err, "--clustering vbx wants --plda FOLDER, the `plda` in a DiariZen model's "
+                         "folder");
+    if (strcmp(c, "vbx") && a->plda)
+        return fail(err, "--plda only goes with --clustering vbx");
+    if (a->jobs < 1 || a->jobs > JOBS_MAX)
+        return fail(err, "--jobs %d: should be 1 to %d", a->jobs, JOBS_MAX);
+    if (a->threads < 1 || a->threads > JOBS_MAX)
+        return fail(err, "--threads %d: should be 1 to %d", a->threads, JOBS_MAX);
+    if (!isnan(a->threshold) && !(a->threshold > 0.0 && a->threshold <= 2.0))
+        return fail(err, "--threshold %g: a distance of unit vectors, above 0 and at most 2",
+                    a->threshold);
+    if (a->min_size != -1 && (a->min_size < 1 || a->min_size > 1000000))
+        return fail(err, "--min-size %d: should be 1 to 1000000", a->min_size);
+    if (!(a->min_on >= 0.0 && a->min_on <= 60.0) || !(a->min_off >= 0.0 && a->min_off <= 60.0))
+        return fail(err, "--min-on and --min-off: 0 to 60 seconds");
+    if (check_speakers(a, err))
+        return -1;
+    return strcmp(c, "online") ? 0 : check_online(a, err);
+}
+
+/* --- opening ------------------------------------------------------------ */
+
+/* The length of a window: as asked for, else what the model was trained on, else
+ * DiariZen's. */
+static int choose_window(double *seconds, const struct arguments *a, struct error *err)
+{
+    struct checkpoint c;
+    struct model_config *config;
+    int status = 0;
+
+    *seconds = a->compat ? 16.0 : a->window;
+    if (!isnan(a->window))
+        *seconds = a->window;
+    if (!isnan(*seconds))
+        return 0;
+    config = calloc(1, sizeof(*config));
+    if (!config)
+        return fail(err, "out of memory");
+    if (load_checkpoint(&c, a->model, err)) {
+        free(config);
+        return -1;
+    }
+    if (c.config && config_parse(config, c.config, err))
+        status = fail_prefix(err, "%s: ", a->model ? a->model : BUILTIN_NAME);
+    *seconds = config->readout.chunk_seconds >= 1.0 ? config->readout.chunk_seconds : 16.0;
+    checkpoint_close(&c);
+    free(config);
+    return status;
+}
+
+static void fill_offline(struct session *s, const struct arguments *a)
+{
+    struct offline_settings *o = &s->how.offline;
+    struct clustering_settings *c = &o->clustering;
+    int compat = a->compat != NULL;
+
+    *o = offline_defaults(strcmp(a->clustering, "vbx") ? CLUSTERING_AHC : CLUSTERING_VBX, compat);
+    c->plda = &s->plda;
+    if (!compat && !a->embedding && c->method == CLUSTERING_AHC) {
+        c->threshold = OWN_THRESHOLD;
+        c->min_size = OWN_MIN_SIZE;
+    }
+    if (!isnan(a->threshold))
+        c->threshold = a->threshold;
+    if (a->min_size > 0)
+        c->min_size = a->min_size;
+    if (a->min_speakers)
+        c->min_speakers = a->min_speakers;
+    if (a->max_speakers)
+        c->max_speakers = a->max_speakers;
+    o->binarize.min_on = a->min_on;
+    o->binarize.min_off = a->min_off;
+}
+
+static int open_offline(struct session *s, const struct arguments *a, struct error *err)
+{
+    struct reach reach;
+    double seconds;
+
+    if (choose_window(&seconds, a, err) ||
+        windows_init(&s->how.windows, seconds, isnan(a->step) ? 0.1 * seconds : a->step, err))
+        return -1;
+    fill_offline(s, a);
+    reach = reach_offline(s->how.windows.n_samples);
+    if (load_model(&s->loaded, a->model, NULL, &reach, err) ||
+        (a->embedding && speaker_network_open(&s->network, a->embedding, err)) ||
+        (a->plda && plda_read(&s->plda, a->plda, err)))
+        return -1;
+    int width = a->embedding ? s->network.shape.embedding
+                             : s->loaded.model.config.readout.embedding;
+    s->how.network = a->embedding ? &s->network : NULL;
+    if (a->plda && s->plda.width != width)
+        return fail(err, "%s: made for vectors of %d numbers; here they have %d: say --embedding",
+                    a->plda, s->plda.width, width);
+    return 0;
+}
+
+static int open_online(struct session *s, const struct arguments *a, struct error *err)
+{
+    const struct live_options live = LIVE_OPTIONS_NONE;
+    struct engine_settings *e = &s->how.engine;
+
+    if (load_live_model(&s->loaded, a->model, NULL, &live, err))
+        return -1;
+    s->how.online = 1;
+    e->model = &s->loaded.model;
+    e->decode = decode_defaults();
+    e->decode.min_on_seconds = a->min_on;
+    e->decode.min_off_seconds = a->min_off;
+    e->channel = a->channel;
+    e->model_name = s->loaded.name;
+    return 0;
+}
+
+static int open_jobs(struct session *s, const struct arguments *a, const char *const *paths,
+                     int n, struct error *err)
+{
+    s->jobs.how = &s->how;
+    s->jobs.list = calloc((size_t)n, sizeof(*s->jobs.list));
+    if (!s->jobs.list)
+        return fail(err, "out of memory");
+    s->jobs.n = n;
+    for (int i = 0; i < n; i++) {
+        struct diarize_job *job = &s->jobs.list[i];
+        struct audio_file f;
+        job->path = paths[i];
+        if (diarize_name(job, a->compat != NULL, err))
+            return -1;
+        if (audio_file_open(&f, job->path, NULL) == 0) // if not, the job says why
+            job->header_seconds = (double)f.n_ticks / f.rate_hz;
+        audio_file_close(&f);
+    }
+    return 0;
+}
+
+/* --- running ------------------------------------------------------------ */
+
+static double total_seconds(const struct diarize_jobs *jobs)
+{
+    double seconds = 0.0;
+
+    for (int i = 0; i < jobs->n; i++)
+        seconds += jobs->list[i].header_seconds;
+    return seconds;
+}
+
+/* What there is to say of a job, and not on stdout. */
+static void say(const struct diarize_job *job, int min_speakers)
+{
+    if (job->failed)
+        fprintf(stderr, "antiphon diarize: %s\n", job->err.text);
+    else
+        fprintf(stderr, "antiphon diarize: %s: %d speakers found, not %d; a smaller --min-size "
+                        "might help\n", job->path, job->n_names, min_speakers);
+}
+
+/* Tells of the results in the order of the arguments, as soon as they are there. */
+static int follow(struct diarize_jobs *jobs, struct diarize_output *out, int min_speakers,
+                  struct error *err)
+{
+    const struct timespec nap = {0, 20000000};
+    struct progress progress;
+    int status = STATUS_DONE;
+
+    progress_begin(&progress, "listening", "s of audio", total_seconds(jobs));
+    for (int i = 0; i < jobs->n; i++) {
+        struct diarize_job *job = &jobs->list[i];
+        while (!atomic_load_explicit(&job->done, memory_order_acquire)) {
+            progress_at(&progress, (double)atomic_load(&jobs->samples) / FRAME_HZ);
+            nanosleep(&nap, NULL);
+        }
+        if (job->failed == 0 && diarize_output_take(out, job, &job->err))
+            job->failed = -1;
+        if (job->failed)
+            status = STATUS_FAILED;
+        if (job->failed || job->n_names < min_speakers) {
+            struct progress bar = progress; // it goes on below what is said
+            progress_end(&progress);
+            say(job, min_speakers);
+            progress = bar;
+        }
+    }
+    progress_end(&progress);
+    if (diarize_output_close(out, err)) {
+        fprintf(stderr, "antiphon diarize: %s\n", err->text);
+        status = STATUS_FAILED;
+    }
+    err->text[0] = 0; // all is said
+    return status;
+}
+
+static int run(struct session *s, const struct arguments *a, const char *const *paths, int n,
+               struct error *err)
+{
+    struct diarize_output out;
+    int online = !strcmp(a->clustering, "online"), status;
+
+    if (open_jobs(s, a, paths, n, err) ||
+        diarize_output_open(&out, a->output, s->jobs.list, n, err))
+        return STATUS_MISUSED;
+    if (online ? open_online(s, a, err) : open_offline(s, a, err)) {
+        diarize_output_close(&out, NULL);
+        return STATUS_FAILED;
+    }
+    s->how.model = &s->loaded.model;
+    s->how.channel = a->channel ? a->channel : a->compat ? 1 : 0;
+    int at_once = a->jobs < n ? a->jobs : n;
+    s->how.n_threads = a->threads > at_once ? a->threads / at_once : 1;
+    op_set_threads(1); // windows and files are what is shared
+    op_warm_up();
+    if (diarize_jobs_start(&s->jobs, at_once, err)) {
+        diarize_output_close(&out, NULL);
+        return STATUS_FAILED;
+    }
+    status = follow(&s->jobs, &out, a->min_speakers, err);
+    diarize_jobs_join(&s->jobs);
+    return status;
+}
+
+static int diarize(struct arguments *a, const char *const *paths, int n, struct error *err)
+{
+    struct session s = {0};
+    int status = STATUS_MISUSED;
+
+    if (check_arguments(a, err) == 0)
+        status = run(&s, a, paths, n, err);
+    for (int i = 0; i < s.jobs.n; i++)
+        diarize_job_release(&s.jobs.list[i]);
+    free(s.jobs.list);
+    plda_release(&s.plda);
+    resnet_close(&s.network);
+    unload_model(&s.loaded);
+    return status;
+}
+
+static int n_cores(void)
+{
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
+
+    return n < 1 ? 1 : n > JOBS_MAX ? JOBS_MAX : (int)n;
+}
+
+int cmd_diarize(int argc, const char **argv, struct error *err)
+{
+    struct arguments a = {.clustering = "ahc", .jobs = 1, .threads = n_cores(), .min_size = -1,
+                          .threshold = NAN, .window = NAN, .step = NAN};
+    const struct poptOption table[] = {
+        {"output", 'o', POPT_ARG_STRING, &a.output, 0, "write there [stdout]", "FILE or FOLDER"},
+        {"model", 'm', POPT_ARG_STRING, &a.model, 0, "model file [built-in]", "FILE"},
+        {"clustering", 0, POPT_ARG_STRING, &a.clustering, 0, "ahc, vbx or online [ahc]", "NAME"},
+        {"embedding", 'e', POPT_ARG_STRING, &a.embedding, 0,
+         "a speaker network's vectors [the model's own]", "FILE"},
+        {"plda", 0, POPT_ARG_STRING, &a.plda, 0, "of vbx: a DiariZen model's plda", "FOLDER"},
+        {"jobs", 'j', POPT_ARG_INT, &a.jobs, 0, "files at a time [1]", "N"},
+        {"threads", 0, POPT_ARG_INT, &a.threads, 0, "of all files together [cores]", "N"},
+        {"num-speakers", 0, POPT_ARG_INT, &a.num_speakers, 0, "exactly so many", "N"},
+        {"min-speakers", 0, POPT_ARG_INT, &a.min_speakers, 0, "at least so many", "N"},
+        {"max-speakers", 0, POPT_ARG_INT, &a.max_speakers, 0, "at most so many", "N"},
+        {"threshold", 0, POPT_ARG_DOUBLE, &a.threshold, 0,
+         "speakers nearer than this are one [0.7; 0.6 with --embedding]", "DISTANCE"},
+        {"min-size", 0, POPT_ARG_INT, &a.min_size, 0,
+         "of ahc: windows in which a speaker must be heard [6; 13 with --embedding]", "N"},
+        {"window", 0, POPT_ARG_DOUBLE, &a.window, 0, "what the model hears at once [its own]",
+         "SEC"},
+        {"step", 0, POPT_ARG_DOUBLE, &a.step, 0, "from window to window [a tenth of one]", "SEC"},
+        {"channel", 0, POPT_ARG_INT, &a.channel, 0, "only this channel [mean of all]", "N"},
+        {"min-on", 0, POPT_ARG_DOUBLE, &a.min_on, 0, "shorter turns are left out [0]", "SEC"},
+        {"min-off", 0, POPT_ARG_DOUBLE, &a.min_off, 0, "shorter gaps are filled [0]", "SEC"},
+        {"compat", 0, POPT_ARG_STRING, &a.compat, 0,
+         "diarizen: all as upstream, its faults too", "NAME"},
+        POPT_TABLEEND,
+    };
+    struct options o;
+    int status = STATUS_MISUSED;
+
+    if (options_open(&o, argc, argv, table, &usage, err) == 0) {
+        if (o.helped)
+            status = STATUS_DONE;
+        else if (options_expect(&o, 1, INT_MAX, &usage, err) == 0)
+            status = diarize(&a, o.arguments, o.n_arguments, err);
+    }
+    options_close(&o);
+    return status;
+}

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: MIT
+#include "cli/diarize_jobs.h"
+
+#include "stream/hear.h"
+#include "stream/online.h"
+#include "stream/utf8.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+int diarize_name(struct diarize_job *job, int compat, struct error *err)
+{
+    const char *slash = strrchr(job->path, '/');
+    char name[sizeof(job->recording)];
+
+    if (snprintf(name, sizeof(name), "%s", slash ? slash + 1 : job->path) >= (int)sizeof(name))
+        return fail(err, "%.100s...: a longer name than file systems have", job->path);
+    char *dot = compat ? strchr(name, '.') : strrchr(name, '.');
+    if (dot && dot > name)
+        *dot = 0;
+    if (compat && name[strcspn(name, " \t")])
+        return fail(err, "%s: DiariZen refuses blanks in a name, and so does --compat diarizen; "
+                         "rename the file", job->path);
+    utf8_field(job->recording, sizeof(job->recording), name);
+    return 0;
+}
+
+static int own_names(struct diarize_job *job, int compat, struct error *err)
+{
+    job->names = calloc((size_t)job->n_names + 1, sizeof(*job->names));
+    for (int i = 0; job->names && i < job->n_names; i++) {
+        if (asprintf(&job->names[i], compat ? "%d" : "speaker_%d", compat ? i : i + 1) < 0) {
+            job->names[i] = NULL;
+            return fail(err, "out of memory");
+        }
+    }
+    return job->names ? 0 : fail(err, "out of memory");
+}
+
+static int run_offline(struct diarize_job *job, const struct diarize_how *how,
+                       atomic_llong *samples, struct error *err)
+{
+    const struct hear_settings hearing = {
+        .model = how->model, .network = how->network, .windows = how->windows,
+        .channel = how->channel, .n_threads = how->n_threads, .compat = how->offline.compat, .samples = samples,
+    };
+    struct heard h;
+    int status = hear(&h, &job->seconds, job->path, &hearing, err);
+
+    if (status == 0) {
+        status = offline_run(&job->regions, &job->n_names, &h, &how->windows, &how->offline,
+                             job->seconds, err);
+        if (status)
+            fail_prefix(err, "%s: ", job->path);
+    }
+    heard_release(&h);
+    return status ? -1 : own_names(job, how->offline.compat, err);
+}
+
+static int run_online(struct diarize_job *job, const struct diarize_how *how,
+                      atomic_llong *samples, struct error *err)
+{
+    struct online o;
+    int status = online_run(&o, job->path, &how->engine, samples, err);
+
+    if (status == 0) {
+        job->regions = o.regions;
+        job->names = o.names;
+        job->n_names = o.n_names;
+        o = (struct online){0};
+    }
+    online_release(&o);
+    return status;
+}
+
+static void *work(void *user)
+{
+    struct diarize_jobs *jobs = user;
+    int i;
+
+    while ((i = atomic_fetch_add(&jobs->next, 1)) < jobs->n) {
+        struct diarize_job *job = &jobs->list[i];
+        job->failed = jobs->how->online ? run_online(job, jobs->how, &jobs->samples, &job->err)
+                                        : run_offline(job, jobs->how, &jobs->samples, &job->err);
+        atomic_store_explicit(&job->done, 1, memory_order_release);
+    }
+    return NULL;
+}
+
+int diarize_jobs_start(struct diarize_jobs *jobs, int n_at_once, struct error *err)
+{
+    jobs->n_threads = n_at_once < jobs->n ? n_at_once : jobs->n;
+    jobs->thread = calloc((size_t)jobs->n_threads, sizeof(*jobs->thread));
+    if (!jobs->thread)
+        return fail(err, "out of memory");
+    while (jobs->started < jobs->n_threads &&
+           pthread_create(&jobs->thread[jobs->started], NULL, work, jobs) == 0)
+        jobs->started++;
+    return jobs->started ? 0 : fail(err, "cannot start a thread");
+}
+
+void diarize_jobs_join(struct diarize_jobs *jobs)
+{
+    for (int i = 0; i < jobs->started; i++)
+        pthread_join(jobs->thread[i], NULL);
+    free(jobs->thread);
+    jobs->thread = NULL;
+    jobs->started = 0;
+}
+
+void diarize_job_release(struct diarize_job *job)
+{
+    for (int i = 0; job->names && i < job->n_names; i++)
+        free(job->names[i]);
+    free(job->names);
+    regions_release(&job->regions);
+}

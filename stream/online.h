@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: MIT
+/* online.h - the live engine over a whole file: who spoke when, as a listener would
+ * have been told, but with the merges known afterwards. Thread: any, one file each. */
+#ifndef ONLINE_H
+#define ONLINE_H
+
+#include "stream/binarize.h"
+#include "stream/engine.h"
+
+#include <stdatomic.h>
+
+struct online {
+    struct regions regions; // speaker: index into names
+    char **names;
+    int n_names;
+};
+
+/* settings: the model, decoding and tracking; source, sinks and on_report are set
+ * here. samples counts up by those heard, or NULL. The result is the caller's to
+ * release, also after a failure. */
+int online_run(struct online *o, const char *path, const struct engine_settings *settings,
+               atomic_llong *samples, struct error *err);
+
+/* A zeroed one may be released. */
+void online_release(struct online *o);
+
+#endif
