@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* cmd_convert.c - `convert`: an upstream checkpoint to an antiphon model.
+/* cmd_convert.c - `convert`: a model from any of the layouts to any other.
  *
  * The source is opened as a model first, so that nothing is written that would
  * not run: every tensor is there, has its shape and is finite. */
@@ -7,20 +7,35 @@
 #include "cli/load.h"
 #include "cli/options.h"
 #include "cli/speaker_network.h"
+#include "model/export.h"
 
 #include <cjson/cJSON.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const struct usage usage = {
     "SRC",
-    "Writes SRC, an upstream checkpoint ({\"config\", \"state_dict\"} as torch.save leaves it)\n"
-    "or an antiphon model, as an antiphon model: one safetensors file that any safetensors\n"
-    "tool opens. Half precision and float64 become float32. A model that comes from\n"
-    "upstream is marked as made for whole windows. A speaker network is converted as well:\n"
-    "WeSpeaker's ResNet34, as pyannote ships it (pytorch_model.bin).\n\n"
-    "  antiphon convert wavlm.pt -o wavlm.safetensors",
+    "Writes the model SRC in another layout. SRC is an antiphon model, a torch checkpoint\n"
+    "({\"config\", \"state_dict\"} as torch.save leaves it), a Hugging Face WavLM folder\n"
+    "(config.json and weights), a DiariZen folder (config.toml and pytorch_model.bin), or\n"
+    "the name of an architecture, which gets random weights, to measure with. A speaker\n"
+    "network is converted as well: WeSpeaker's ResNet34, as pyannote ships it\n"
+    "(pytorch_model.bin), to an antiphon file.\n\n"
+    "  --to antiphon   one safetensors file with everything; used in place when opened\n"
+    "  --to torch      what DiariZen loads: a checkpoint, or for a diarization model and\n"
+    "                  -o FOLDER/ its folder\n"
+    "  --to hf         the encoder as transformers loads it: a folder; dense models only\n\n"
+    "--dtype bf16 or f16 keeps the weights in two bytes instead of four; they are float32\n"
+    "again in memory. A model that comes from upstream is marked as made for whole windows.\n\n"
+    "  antiphon convert wavlm-large/ -o wavlm-large.safetensors\n"
+    "  antiphon convert pruned.safetensors --to torch -o for-diarizen/",
+};
+
+struct request {
+    const char *source, *output, *to;
+    enum dtype dtype;
 };
 
 /* The config with the mark that says how the model wants to run live. */
@@ -36,93 +51,131 @@ static char *marked_config(const char *config)
     return text;
 }
 
-/* A counter is kept as the source has it, or 0. */
-static const int64_t no_batches = 0;
-
-static void fill(struct tensor *t, const struct loaded *l, const struct param *p)
+static int write_antiphon(const struct export *e, const struct loaded *l, const char *output,
+                          struct error *err)
 {
-    const struct tensor *source = checkpoint_find(&l->checkpoint, p->name);
-
-    t->name = p->name;
-    t->dtype = DTYPE_F32;
-    t->n_axes = p->n_axes;
-    for (int a = 0; a < p->n_axes; a++)
-        t->size[a] = p->size[a];
-    t->data = param_values(&l->model.params, p);
-    if (p->kind == PARAM_COUNTER) {
-        t->dtype = DTYPE_I64;
-        t->data = source && source->dtype == DTYPE_I64 ? source->data : &no_batches;
-    }
-}
-
-static int write_model(const struct loaded *l, const char *output, int from_upstream,
-                       struct error *err)
-{
-    struct tensor *tensors = calloc((size_t)l->model.n_params, sizeof(*tensors));
-    char *config = from_upstream ? marked_config(l->checkpoint.config)
-                                 : strdup(l->checkpoint.config);
-    char provenance[400];
+    /* Only our own files carry a provenance. */
+    const char *provenance = l->checkpoint.provenance;
+    char *config = provenance ? strdup(e->config) : marked_config(e->config);
+    char converted[400];
     int status;
 
-    snprintf(provenance, sizeof(provenance), "converted from %s", l->name);
-    if (!tensors || !config) {
-        status = fail(err, "out of memory");
-    } else {
-        for (int i = 0; i < l->model.n_params; i++)
-            fill(&tensors[i], l, &l->model.list[i]);
-        status = checkpoint_write(output, tensors, l->model.n_params, config,
-                                  l->checkpoint.provenance ? l->checkpoint.provenance : provenance,
-                                  err);
-    }
+    snprintf(converted, sizeof(converted), "converted from %s", l->name);
+    if (!config)
+        return fail(err, "out of memory");
+    status = export_antiphon(e, output, config, provenance ? provenance : converted, err);
     free(config);
-    free(tensors);
     return status;
 }
 
-static int convert(const char *source, const char *output, struct error *err)
+static int write_model(const struct request *r, const struct loaded *l, struct error *err)
+{
+    const char *left_out = NULL;
+    struct export e;
+    int status;
+
+    if (export_open(&e, &l->model, &l->checkpoint, r->dtype, err))
+        return fail_prefix(err, "%s: ", l->name);
+    if (!strcmp(r->to, "torch"))
+        status = export_torch(&e, r->output, &left_out, err);
+    else if (!strcmp(r->to, "hf"))
+        status = export_hf(&e, r->output, &left_out, err);
+    else
+        status = write_antiphon(&e, l, r->output, err);
+    if (status == 0)
+        fprintf(stderr, "%s: %d tensors\n", r->output, l->model.n_params);
+    if (status == 0 && left_out)
+        fprintf(stderr, "%s: left out: %s\n", r->output, left_out);
+    export_close(&e);
+    return status;
+}
+
+static int convert_network(const struct request *r, const struct checkpoint *c, struct error *err)
+{
+    if (strcmp(r->to, "antiphon") || r->dtype != DTYPE_F32)
+        return fail(err, "%s: is a speaker network, which is only written as antiphon, f32",
+                    r->source);
+    return speaker_network_convert(c, r->source, r->output, err);
+}
+
+/* Random weights of a named architecture. */
+static int convert_arch(const struct request *r, char *config, struct error *err)
+{
+    struct reach reach = reach_defaults();
+    struct loaded loaded;
+
+    if (load_model(&loaded, NULL, r->source, &reach, err))
+        return -1;
+    loaded.checkpoint.config = config;
+    int status = write_model(r, &loaded, err);
+    unload_model(&loaded);
+    return status;
+}
+
+static int convert(const struct request *r, struct error *err)
 {
     struct reach reach = reach_defaults();
     struct loaded loaded = {0};
     int status;
 
-    snprintf(loaded.name, sizeof(loaded.name), "%s", source);
-    if (load_checkpoint(&loaded.checkpoint, source, err))
+    snprintf(loaded.name, sizeof(loaded.name), "%s", r->source);
+    if (load_checkpoint(&loaded.checkpoint, r->source, err))
         return -1;
     if (resnet_recognize(&loaded.checkpoint)) {
-        status = speaker_network_convert(&loaded.checkpoint, source, output, err);
+        status = convert_network(r, &loaded.checkpoint, err);
         checkpoint_close(&loaded.checkpoint);
         return status;
     }
     if (load_bind(&loaded, &reach, err))
         return -1;
-    /* Only our own files carry a provenance. */
-    status = write_model(&loaded, output, !loaded.checkpoint.provenance, err);
-    if (status == 0)
-        fprintf(stderr, "%s: %d tensors\n", output, loaded.model.n_params);
+    status = write_model(r, &loaded, err);
     unload_model(&loaded);
     return status;
 }
 
+static int parse_request(struct request *r, const char *dtype, struct error *err)
+{
+    static const struct {
+        const char *name;
+        enum dtype dtype;
+    } dtypes[] = {{"f32", DTYPE_F32}, {"f16", DTYPE_F16}, {"bf16", DTYPE_BF16}};
+
+    if (strcmp(r->to, "antiphon") && strcmp(r->to, "torch") && strcmp(r->to, "hf"))
+        return fail(err, "--to %s: the only formats written are antiphon, torch and hf", r->to);
+    for (int i = 0; i < 3; i++) {
+        if (!strcmp(dtype, dtypes[i].name)) {
+            r->dtype = dtypes[i].dtype;
+            return r->output ? 0 : fail(err, "where to? say -o FILE");
+        }
+    }
+    return fail(err, "--dtype %s: expected f32, f16 or bf16", dtype);
+}
+
 int cmd_convert(int argc, const char **argv, struct error *err)
 {
-    const char *output = NULL, *to = "antiphon";
+    const char *dtype = "f32";
+    struct request r = {.to = "antiphon"};
     const struct poptOption table[] = {
-        {"output", 'o', POPT_ARG_STRING, &output, 0, "write the model here", "FILE"},
-        {"to", 0, POPT_ARG_STRING, &to, 0, "format: antiphon [antiphon]", "FORMAT"},
+        {"output", 'o', POPT_ARG_STRING, &r.output, 0, "write the model here", "FILE|FOLDER"},
+        {"to", 0, POPT_ARG_STRING, &r.to, 0, "format: antiphon, torch or hf [antiphon]",
+         "FORMAT"},
+        {"dtype", 0, POPT_ARG_STRING, &dtype, 0, "weights as f32, f16 or bf16 [f32]", "TYPE"},
         POPT_TABLEEND,
     };
     struct options o;
     int status = STATUS_MISUSED;
 
     if (options_open(&o, argc, argv, table, &usage, err) == 0) {
-        if (o.helped)
+        if (o.helped) {
             status = STATUS_DONE;
-        else if (strcmp(to, "antiphon"))
-            fail(err, "--to %s: the only format written is antiphon", to);
-        else if (options_expect(&o, 1, 1, &usage, err) == 0 && !output)
-            fail(err, "where to? say -o FILE");
-        else if (o.n_arguments == 1)
-            status = convert(o.arguments[0], output, err) ? STATUS_FAILED : STATUS_DONE;
+        } else if (options_expect(&o, 1, 1, &usage, err) == 0 &&
+                   parse_request(&r, dtype, err) == 0) {
+            r.source = o.arguments[0];
+            char *arch = access(r.source, F_OK) ? config_arch_json(r.source, NULL) : NULL;
+            status = (arch ? convert_arch(&r, arch, err) : convert(&r, err)) ? STATUS_FAILED
+                                                                             : STATUS_DONE;
+            free(arch);
+        }
     }
     options_close(&o);
     return status;

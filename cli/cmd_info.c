@@ -16,14 +16,18 @@
 static const struct usage usage = {
     "MODEL|ARCH",
     "Prints the architecture, parameters, multiply-accumulates per second of audio, and\n"
-    "what pruning left in each layer. MODEL is a model file or checkpoint, or built-in;\n"
-    "ARCH one of base, base-s80, base-s90, large, large-s80, large-s90, fbank, nano, or the\n"
-    "speaker network resnet34.\n\n"
+    "what pruning left in each layer. MODEL is a model file, checkpoint or folder, or\n"
+    "built-in; ARCH one of base, base-s80, base-s90, large, large-s80, large-s90, fbank, nano\n"
+    "or the speaker network resnet34.\n\n"
+    "Two counts: upstream's, of one second as one window, and what live costs a second in\n"
+    "blocks of --block with --left before them: every product from the extractor to the\n"
+    "classifier; norms and activations are left out.\n\n"
     "  antiphon info built-in\n"
     "  antiphon info base-s80 --json",
 };
 
 struct subject {
+    struct block_options block;
     struct model_config config;
     struct cost cost;
     char *provenance;
@@ -32,10 +36,12 @@ struct subject {
 
 static int count(struct subject *s, const char *json, struct error *err)
 {
-    struct reach reach = reach_defaults();
+    struct reach reach;
     struct param *list;
     int n;
 
+    if (reach_from_options(&reach, &s->block, err))
+        return -1;
     if (config_parse(&s->config, json, err))
         return -1;
     list = params_list(&s->config, &n);
@@ -90,6 +96,8 @@ static int print_json(const struct subject *s, struct error *err)
                             (double)(s->cost.encoder_macs + s->cost.readout_macs));
     cJSON_AddNumberToObject(json, "encoder_macs_per_second", (double)s->cost.encoder_macs);
     cJSON_AddNumberToObject(json, "live_macs_per_second", s->live_macs);
+    cJSON_AddNumberToObject(json, "block_ms", s->block.block_ms);
+    cJSON_AddNumberToObject(json, "left_ms", s->block.left_ms);
     cJSON_AddNumberToObject(json, "sparsity", s->cost.sparsity);
     cJSON_AddNumberToObject(json, "width", c->wavlm.embed);
     cJSON_AddStringToObject(json, "live",
@@ -159,8 +167,8 @@ static void print_text(const struct subject *s, const char *name)
     printf("  MACs          %.3f G per second of audio (encoder %.3f G; upstream's count)\n",
            (double)(s->cost.encoder_macs + s->cost.readout_macs) / 1e9,
            (double)s->cost.encoder_macs / 1e9);
-    printf("  live MACs     %.3f G per second of audio, in blocks of 320 ms with 8 s before\n",
-           s->live_macs / 1e9);
+    printf("  live MACs     %.3f G per second of audio, in blocks of %d ms with %g s before\n",
+           s->live_macs / 1e9, s->block.block_ms, s->block.left_ms / 1000.0);
     if (w->fbank)
         printf("  filter banks  %d of a frame, %d of each half\n", w->fbank_bins,
                w->fbank_half_bins);
@@ -184,10 +192,11 @@ static int print(const struct subject *s, const char *name, int json, struct err
     return 0;
 }
 
-static int info(const char *name, int json, struct error *err)
+static int info(const char *name, const struct block_options *block, int json,
+                struct error *err)
 {
     char *arch = config_arch_json(name, NULL);
-    struct subject subject = {0};
+    struct subject subject = {.block = *block};
     struct loaded loaded = {0};
     int status;
 
@@ -215,9 +224,13 @@ static int info(const char *name, int json, struct error *err)
 
 int cmd_info(int argc, const char **argv, struct error *err)
 {
+    struct block_options block = {320, 8000, 0};
     int json = 0;
+    struct reach reach;
     const struct poptOption table[] = {
         {"json", 0, POPT_ARG_NONE, &json, 0, "print one JSON object", NULL},
+        {"block", 0, POPT_ARG_INT, &block.block_ms, 0, "audio a step, live [320]", "MS"},
+        {"left", 0, POPT_ARG_INT, &block.left_ms, 0, "context before a block [8000]", "MS"},
         POPT_TABLEEND,
     };
     struct options o;
@@ -226,8 +239,9 @@ int cmd_info(int argc, const char **argv, struct error *err)
     if (options_open(&o, argc, argv, table, &usage, err) == 0) {
         if (o.helped)
             status = STATUS_DONE;
-        else if (options_expect(&o, 1, 1, &usage, err) == 0)
-            status = info(o.arguments[0], json, err) ? STATUS_FAILED : STATUS_DONE;
+        else if (options_expect(&o, 1, 1, &usage, err) == 0 &&
+                 reach_from_options(&reach, &block, err) == 0)
+            status = info(o.arguments[0], &block, json, err) ? STATUS_FAILED : STATUS_DONE;
     }
     options_close(&o);
     return status;

@@ -185,6 +185,23 @@ void checkpoint_close(struct checkpoint *c)
     *c = (struct checkpoint){0};
 }
 
+void checkpoint_let_go(const struct checkpoint *c, const struct tensor *t)
+{
+    const struct checkpoint_storage *s = c->storage;
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), begin = (uintptr_t)t->data;
+    uintptr_t end = begin + tensor_count(t) * dtype_bytes(t->dtype);
+
+    for (int i = 0; s && i < s->n_parts; i++)
+        checkpoint_let_go(&s->parts[i], t);
+    if (!s || !s->mapping || begin < (uintptr_t)s->mapping ||
+        end > (uintptr_t)s->mapping + s->n_bytes)
+        return;
+    begin = (begin + page - 1) / page * page; // the pages that are the tensor's alone
+    end = end / page * page;
+    if (begin < end)
+        madvise((void *)begin, end - begin, MADV_DONTNEED);
+}
+
 int checkpoint_reserve(struct checkpoint *c, size_t n, struct error *err)
 {
     if (n > CHECKPOINT_MAX_TENSORS)

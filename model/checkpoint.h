@@ -59,11 +59,19 @@ void checkpoint_close(struct checkpoint *c);
 /* The tensor of that name, or NULL. */
 const struct tensor *checkpoint_find(const struct checkpoint *c, const char *name);
 
+/* Lets go of the memory in which the file's pages with this tensor were read; they are read
+ * again when needed. For tensors that were copied. */
+void checkpoint_let_go(const struct checkpoint *c, const struct tensor *t);
+
 /* Number of elements. */
 size_t tensor_count(const struct tensor *t);
 
 /* Converts all elements to float32 (any dtype; F64 and I64 are rounded). */
 void tensor_to_floats(float *dst, const struct tensor *t);
+
+/* The other way, to F32, F16 or BF16, to the nearest number and to even between two; -1 if
+ * float16 has none that near (beyond 65504; NaN and infinity are kept). */
+int tensor_from_floats(void *dst, enum dtype dtype, const float *src, size_t n);
 
 /* Writes the tensors as one antiphon safetensors file: beside its name, then
  * renamed, so that the name never stands for half a file. metadata: format,
@@ -78,5 +86,14 @@ int checkpoint_write(const char *path, const struct tensor *tensors, int n_tenso
 /* The same without antiphon metadata: for features and other results. */
 int safetensors_write(const char *path, const struct tensor *tensors, int n_tensors,
                       struct error *err);
+
+/* The same for other programs' readers, with their word in the metadata: format "pt". */
+int safetensors_write_format(const char *path, const struct tensor *tensors, int n_tensors,
+                             const char *format, struct error *err);
+
+/* Writes a torch file as torch.save does: {"state_dict", "config"}, or without a config
+ * (JSON text, an object) the state dict alone, in the order in which tensors are given. */
+int torch_write(const char *path, const struct tensor *tensors, int n_tensors,
+                const char *config, struct error *err);
 
 #endif

@@ -242,6 +242,7 @@ static void conv_part_forward(float *y, struct conformer_acts *a, struct history
             end[k] = 0.0f; // nothing is seen beyond the block
         kernels->depthwise(a->deep + at, a->region, w->depthwise, p->conv.depthwise.bias, rows, R,
                            r->kernel);
+        op_count(rows, R, r->kernel);
     }
     if (a->training)
         batch_norm_measure(&a->batch_norm, a->training, p, a->deep, T, R);

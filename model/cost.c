@@ -46,7 +46,7 @@ static void count_encoder(struct cost *cost, const struct model_config *c)
 /* One conformer block on T rows that each see `keys` rows. */
 static int64_t conformer_macs(const struct readout_config *r, int64_t T, int64_t keys)
 {
-    int64_t R = r->width, F = r->ff, posi = r->use_posi ? keys + T : 0;
+    int64_t R = r->width, F = r->ff, posi = r->use_posi ? keys + T - 1 : 0;
 
     return 2 * 2 * T * R * F + 4 * T * R * R + 2 * T * keys * R + T * posi * R + 3 * T * R * R +
            T * R * r->kernel;

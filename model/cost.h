@@ -5,7 +5,10 @@
  * second of audio as one window of 49 frames and leaves out norms, gates and
  * activations: the published table's unit. The live count is what the matrix
  * products and convolutions of model_forward do per second of audio at a given
- * reach, the re-made overlap and the keys of the left context included. */
+ * reach, the re-made overlap and the keys of the left context included: all that is
+ * products of weights or of activations, from the extractor to the classifier. Left out
+ * are norms, activations, softmax, biases and residuals, a few operations an element, and
+ * filter banks. op_flops counts the same while it is done, to the last product. */
 #ifndef COST_H
 #define COST_H
 

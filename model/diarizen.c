@@ -3,7 +3,7 @@
  *
  * inih finds the lines of [model.args]; their values are the few that TOML and
  * JSON have in common, and what is neither is refused. All else in the file is
- * the trainer's and is not looked at. The WavLM's shape is what wavlm_src
+ * the trainer's and is not looked at, but for what convert said of our own. The WavLM's shape is what wavlm_src
  * names: one of upstream's own, or a checkpoint, of which only the config
  * counts; the weights are in pytorch_model.bin. */
 #include "model/folder.h"
@@ -17,15 +17,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Upstream's names of shapes, and ours. */
-static const char *const shapes[][2] = {
+const char *const diarizen_shapes[DIARIZEN_SHAPES][2] = {
     {"wavlm_base", "base"},
     {"wavlm_large", "large"},
     {"wavlm_base_s80_md", "base-s80"},
     {"wavlm_large_s80_md", "large-s80"},
 };
 
-enum { N_SHAPES = sizeof(shapes) / sizeof(*shapes), MAX_ARGUMENTS = 64 };
+enum { MAX_ARGUMENTS = 64 };
 
 /* What upstream's Model takes for an argument that is not there. */
 static const char defaults[] =
@@ -42,6 +41,7 @@ struct toml {
     const char *at;     // what is left of the text
     int line;           // of the one that was read last
     int is_arguments;   // it is in [model.args]
+    int is_own;         // it is in [antiphon], which convert writes
     int is_expected;    // it should have come to the handler
     cJSON *arguments;
     struct error *err;  // filled if failed
@@ -73,6 +73,7 @@ static char *next_line(char *line, int size, void *stream)
     toml->line++;
     if (*line == '[') {
         toml->is_arguments = !strncmp(line, "[model.args]", strlen("[model.args]"));
+        toml->is_own = !strncmp(line, "[antiphon]", strlen("[antiphon]"));
         toml->n_sections += toml->is_arguments;
     } else {
         toml->is_expected = toml->is_arguments && !strchr("#;\r", *line);
@@ -128,7 +129,8 @@ static int take_argument(void *user, const char *section, const char *name, cons
     struct toml *toml = user;
     cJSON *json;
 
-    if (!toml->is_arguments || toml->failed)
+    int is_live = toml->is_own && !strcmp(name, "live");
+    if ((!toml->is_arguments && !is_live) || toml->failed)
         return 1;
     toml->is_expected = 0;
     if (cJSON_GetObjectItemCaseSensitive(toml->arguments, name))
@@ -184,8 +186,8 @@ static int fill_arguments(cJSON *arguments, struct error *err)
 
 static int is_shape(const char *source)
 {
-    for (int i = 0; i < N_SHAPES; i++) {
-        if (!strcmp(shapes[i][0], source))
+    for (int i = 0; i < DIARIZEN_SHAPES; i++) {
+        if (!strcmp(diarizen_shapes[i][0], source))
             return i;
     }
     return -1;
@@ -243,7 +245,7 @@ static char *read_shape(const char *folder, const cJSON *arguments, struct error
     }
     if (is_shape(source) < 0)
         return shape_of_file(folder, source, err);
-    json = config_arch_json(shapes[is_shape(source)][1], err);
+    json = config_arch_json(diarizen_shapes[is_shape(source)][1], err);
     text = json ? wavlm_section(json, err) : NULL;
     free(json);
     return text;
@@ -267,19 +269,23 @@ static void drop_training(struct checkpoint *c)
 static int take_config(struct checkpoint *c, const char *folder, const char *text,
                        struct error *err)
 {
-    cJSON *arguments = cJSON_CreateObject();
+    cJSON *arguments = cJSON_CreateObject(), *live = NULL;
     char *wavlm = NULL, *readout = NULL;
     int failed = diarizen_arguments(arguments, text, err) || fill_arguments(arguments, err);
 
     if (!failed) {
+        live = cJSON_DetachItemFromObjectCaseSensitive(arguments, "live");
         wavlm = read_shape(folder, arguments, err);
         readout = wavlm ? cJSON_PrintUnformatted(arguments) : NULL;
         if (wavlm && !readout)
             fail(err, "out of memory; close other programs");
-        failed = !readout || folder_config(c, wavlm, readout, err);
+        failed = !readout || folder_config(c, wavlm, readout,
+                                           cJSON_IsString(live) ? live->valuestring : "window",
+                                           err);
     }
     free(readout);
     free(wavlm);
+    cJSON_Delete(live);
     cJSON_Delete(arguments);
     return failed ? fail_prefix(err, "%.300s/config.toml: ", folder) : 0;
 }

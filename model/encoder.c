@@ -310,6 +310,7 @@ static void gate_forward(float *gate, const float *x, const struct encoder_weigh
             *gate++ = a * (b * gate_const[h] - 1.0f) + 2.0f;
         }
     }
+    op_count(T * layer->n_heads, 2, D);
 }
 
 struct attention_dropout encoder_attention_dropout(const struct training *t,

@@ -225,7 +225,7 @@ int folder_weights(struct checkpoint *c, const char *folder, struct error *err)
 /* --- the whole -------------------------------------------------------- */
 
 int folder_config(struct checkpoint *c, const char *wavlm, const char *readout,
-                  struct error *err)
+                  const char *live, struct error *err)
 {
     struct text t = {.limit = TEXT_MAX_BYTES};
 
@@ -235,7 +235,9 @@ int folder_config(struct checkpoint *c, const char *wavlm, const char *readout,
         text_puts(&t, ",\"readout\":");
         text_puts(&t, readout);
     }
-    text_puts(&t, ",\"live\":\"window\"}");
+    text_puts(&t, ",\"live\":");
+    text_json_string(&t, live, strlen(live));
+    text_puts(&t, "}");
     if (!text_check(&t, "config", err))
         c->config = pool_string(&c->storage->pool, t.bytes, t.n, err);
     text_release(&t);

@@ -15,8 +15,12 @@
 int hf_read(struct checkpoint *c, const char *folder, struct error *err);
 int diarizen_read(struct checkpoint *c, const char *folder, struct error *err);
 
-/* The parsers of the two configs alone: config.toml's [model.args] into an object, and
- * config.json as upstream's config. */
+/* Names that upstream has for shapes of a WavLM, each with its architecture's. */
+enum { DIARIZEN_SHAPES = 4 };
+extern const char *const diarizen_shapes[DIARIZEN_SHAPES][2];
+
+/* The parsers of the two configs alone: config.toml's [model.args] into an object, with
+ * [antiphon]'s "live" among them; config.json as upstream's config. */
 int diarizen_arguments(struct cJSON *arguments, const char *text, struct error *err);
 int hf_config_text(struct text *t, const struct cJSON *json, struct error *err);
 
@@ -34,9 +38,9 @@ int folder_part(struct checkpoint *c, const char *path, struct error *err);
 /* The weights: one file, or the shards of an index. */
 int folder_weights(struct checkpoint *c, const char *folder, struct error *err);
 
-/* Takes {"wavlm": wavlm, "readout": readout, "live": "window"} as the config;
- * both are JSON texts, readout may be NULL. */
+/* Takes {"wavlm": wavlm, "readout": readout, "live": live} as the config; the first two
+ * are JSON texts, readout may be NULL. */
 int folder_config(struct checkpoint *c, const char *wavlm, const char *readout,
-                  struct error *err);
+                  const char *live, struct error *err);
 
 #endif

@@ -14,7 +14,7 @@
 
 static _Thread_local double flops;
 
-static void count(int M, int N, int K)
+void op_count(int M, int N, int K)
 {
     flops += 2.0 * M * N * K;
 }
@@ -27,7 +27,7 @@ double op_flops(void)
 void gemm_nt(float *c, int ldc, const float *a, int lda, const float *b, int ldb, int M, int N,
              int K, float alpha, float beta)
 {
-    count(M, N, K);
+    op_count(M, N, K);
     if (narrow_nt(c, ldc, a, lda, b, ldb, M, N, K, alpha, beta))
         return;
     cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, M, N, K, alpha, a, lda, b, ldb, beta, c,
@@ -37,7 +37,7 @@ void gemm_nt(float *c, int ldc, const float *a, int lda, const float *b, int ldb
 void gemm_nn(float *c, int ldc, const float *a, int lda, const float *b, int ldb, int M, int N,
              int K, float alpha, float beta)
 {
-    count(M, N, K);
+    op_count(M, N, K);
     cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, M, N, K, alpha, a, lda, b, ldb, beta, c,
                 ldc);
 }
@@ -45,7 +45,7 @@ void gemm_nn(float *c, int ldc, const float *a, int lda, const float *b, int ldb
 void gemm_tn(float *c, int ldc, const float *a, int lda, const float *b, int ldb, int M, int N,
              int K, float alpha, float beta)
 {
-    count(M, N, K);
+    op_count(M, N, K);
     cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, M, N, K, alpha, a, lda, b, ldb, beta, c,
                 ldc);
 }

@@ -61,9 +61,12 @@ void log_softmax_backward(float *dx, const float *dy, const float *y, int T, int
 /* Number of threads the matrix products of this process use from now on. */
 void op_set_threads(int n);
 
-/* Floating-point operations of the matrix products that this thread has made so
- * far, two for each multiplication and addition. */
+/* Floating-point operations that this thread has made so far, two for each multiplication
+ * and addition: all matrix products, and what op_count was told. */
 double op_flops(void);
+
+/* Counts a product [M,K] x [K,N] that was made elsewhere, or what costs as much. */
+void op_count(int M, int N, int K);
 
 /* The best rate of several products of large matrices, in floating-point
  * operations a second, by as many threads as are set. Returns -1 without memory. */

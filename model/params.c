@@ -415,6 +415,7 @@ static int bind_one(struct model_params *params, const struct param *p, const st
     if (!values)
         return 0;
     tensor_to_floats(values, t);
+    checkpoint_let_go(c, t);
     return params_check_finite(p->name, values, param_count(p), err);
 }
 

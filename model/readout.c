@@ -128,6 +128,7 @@ void readout_forward(struct readout_acts *a, struct readout_state *s,
     memset(a->sum, 0, n * sizeof(float));
     for (int l = 0; l < r->n_reps; l++)
         kernels->add_scaled(a->sum, a->sum, reps[l], p->layer_weights[l], n);
+    op_count(T, C, r->n_reps);
     linear_forward(a->projected, a->sum, p->readout_projection.weight, p->readout_projection.bias,
                    T, C, R);
     kernels->layer_norm(a->x[0], a->mean, a->rstd, a->projected, p->readout_norm.weight,

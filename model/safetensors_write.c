@@ -89,15 +89,21 @@ static void add_field(struct text *t, const char *name, const char *value, int i
     text_json_string(t, value, strlen(value));
 }
 
-static void add_metadata(struct text *t, const char *config, const char *provenance)
+/* Texts that are NULL are left out. */
+struct metadata {
+    const char *format, *version, *config, *provenance;
+};
+
+static void add_metadata(struct text *t, const struct metadata *m)
 {
     text_puts(t, "\"__metadata__\":{");
-    add_field(t, "format", "antiphon", 1);
-    add_field(t, "version", "1", 0);
-    if (config)
-        add_field(t, "config", config, 0);
-    if (provenance)
-        add_field(t, "provenance", provenance, 0);
+    add_field(t, "format", m->format, 1);
+    if (m->version)
+        add_field(t, "version", m->version, 0);
+    if (m->config)
+        add_field(t, "config", m->config, 0);
+    if (m->provenance)
+        add_field(t, "provenance", m->provenance, 0);
     text_puts(t, "}");
 }
 
@@ -110,10 +116,6 @@ static void add_entry(struct text *t, const struct tensor *tensor, size_t at)
     text_printf(t, "],\"data_offsets\":[%zu,%zu]}", at, at + n_data_bytes(tensor));
 }
 
-struct metadata {
-    const char *config, *provenance;
-};
-
 static int build_header(struct text *t, const struct tensor **list, int n,
                         const struct metadata *metadata, struct error *err)
 {
@@ -121,7 +123,7 @@ static int build_header(struct text *t, const struct tensor **list, int n,
 
     text_puts(t, "{");
     if (metadata)
-        add_metadata(t, metadata->config, metadata->provenance);
+        add_metadata(t, metadata);
     for (int i = 0; i < n; i++) {
         if (i || metadata)
             text_puts(t, ",");
@@ -184,7 +186,7 @@ static int write_with(const char *path, const struct tensor *tensors, int n,
 int checkpoint_write(const char *path, const struct tensor *tensors, int n_tensors,
                      const char *config, const char *provenance, struct error *err)
 {
-    struct metadata metadata = {config, provenance};
+    struct metadata metadata = {"antiphon", "1", config, provenance};
 
     if ((config && !utf8_valid(config, strlen(config))) ||
         (provenance && !utf8_valid(provenance, strlen(provenance))))
@@ -196,4 +198,12 @@ int safetensors_write(const char *path, const struct tensor *tensors, int n_tens
                       struct error *err)
 {
     return write_with(path, tensors, n_tensors, NULL, err);
+}
+
+int safetensors_write_format(const char *path, const struct tensor *tensors, int n_tensors,
+                             const char *format, struct error *err)
+{
+    struct metadata metadata = {.format = format};
+
+    return write_with(path, tensors, n_tensors, &metadata, err);
 }

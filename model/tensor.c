@@ -157,3 +157,52 @@ void tensor_to_floats(float *dst, const struct tensor *t)
     case DTYPE_BOOL: floats_from_bytes(dst, t->data, n, t->dtype); break;
     }
 }
+
+static uint32_t bits_of(float x)
+{
+    uint32_t bits;
+
+    memcpy(&bits, &x, sizeof(bits));
+    return bits;
+}
+
+/* The upper half, rounded to the nearest and to even between two; NaN stays one. */
+static uint16_t brain_from_float(float x)
+{
+    uint32_t bits = bits_of(x);
+
+    if ((bits & 0x7fffffff) > 0x7f800000)
+        return (uint16_t)(bits >> 16 | 0x40);
+    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+/* To the nearest and to even between two; small numbers by the machine's own rounding when
+ * one half is added, whose last place is theirs. */
+static uint16_t half_from_float(float x)
+{
+    uint32_t bits = bits_of(x), sign = bits >> 16 & 0x8000, magnitude = bits & 0x7fffffff;
+
+    if (magnitude >= 0x7f800000) // infinity, NaN
+        return (uint16_t)(sign | 0x7c00 | (magnitude > 0x7f800000 ? 0x200 : 0));
+    if (magnitude < 0x38800000) // below 2^-14: steps of 2^-24
+        return (uint16_t)(sign | (bits_of(float_from_bits(magnitude) + 0.5f) - bits_of(0.5f)));
+    magnitude += 0xfff + (magnitude >> 13 & 1); // 13 bits go
+    return (uint16_t)(sign | ((magnitude - 0x38000000) >> 13));
+}
+
+int tensor_from_floats(void *dst, enum dtype dtype, const float *src, size_t n)
+{
+    uint16_t *out = dst;
+
+    assert(dtype == DTYPE_F32 || dtype == DTYPE_F16 || dtype == DTYPE_BF16);
+    if (dtype == DTYPE_F32)
+        memcpy(dst, src, n * sizeof(*src));
+    for (size_t i = 0; i < n && dtype == DTYPE_BF16; i++)
+        out[i] = brain_from_float(src[i]);
+    for (size_t i = 0; i < n && dtype == DTYPE_F16; i++) {
+        if (src[i] - src[i] == 0.0f && (src[i] >= 65520.0f || src[i] <= -65520.0f))
+            return -1;
+        out[i] = half_from_float(src[i]);
+    }
+    return 0;
+}

@@ -41,10 +41,11 @@ static struct left left_of(const struct wavlm_config *w, const struct gates *g, 
     return left;
 }
 
+/* In its place, so that the keys stand in upstream's order. */
 static void replace(cJSON *object, const char *key, cJSON *value)
 {
-    cJSON_DeleteItemFromObjectCaseSensitive(object, key);
-    cJSON_AddItemToObject(object, key, value);
+    if (!cJSON_ReplaceItemInObjectCaseSensitive(object, key, value))
+        cJSON_AddItemToObject(object, key, value);
 }
 
 static int cut_convs(cJSON *wavlm, const struct wavlm_config *w, const struct gates *g,

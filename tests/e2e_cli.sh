@@ -20,7 +20,8 @@ refused 2 'at most the onset' "$antiphon" stream --onset 0.4 --offset 0.6
 refused 2 'MODEL|ARCH' "$antiphon" info
 refused 2 'where to?' "$antiphon" convert x
 refused 2 'unexpected argument' "$antiphon" devices x
-refused 2 'only format' "$antiphon" convert x --to onnx -o y
+refused 2 'only formats' "$antiphon" convert x --to onnx -o y
+refused 2 'f32, f16 or bf16' "$antiphon" convert x --dtype f8 -o y
 [ "$("$antiphon" --version | cut -d' ' -f1)" = antiphon ] || complain "--version"
 for command in stream devices score plot info convert features bench; do
     "$antiphon" help $command | grep "antiphon $command" >/dev/null || complain "help $command"
@@ -75,11 +76,37 @@ status=0
 "$antiphon" convert "$golden/wavlm_pruned_tiny/model.pt" -o "$dir/m.safetensors" 2>/dev/null
 "$antiphon" info "$dir/m.safetensors" --json >"$dir/info.json"
 grep -q '"encoder_parameters":' "$dir/info.json" || complain "info --json"
+"$antiphon" info nano --json --block 160 --left 2000 >"$dir/info.json"
+for key in parameters encoder_parameters macs_per_second encoder_macs_per_second live_macs_per_second \
+    sparsity layers; do
+    grep -q "\"$key\":" "$dir/info.json" || complain "info --json has no $key"
+done
+grep -q '"block_ms":.160' "$dir/info.json" || complain "info does not take --block"
+refused 2 'multiple of 20 ms' "$antiphon" info nano --block 30
 "$antiphon" features "$golden/wavlm_pruned_tiny/model.pt" "$audio" --block 320 -o "$dir/a"
 "$antiphon" features "$dir/m.safetensors" "$audio" --block 320 -o "$dir/b"
 cmp "$dir/a" "$dir/b" || complain "features of a converted model differ"
 "$antiphon" convert "$dir/m.safetensors" -o "$dir/m2.safetensors" 2>/dev/null
 cmp "$dir/m.safetensors" "$dir/m2.safetensors" || complain "converting twice changes the file"
+"$antiphon" convert "$dir/m.safetensors" --to torch -o "$dir/m.pt" 2>/dev/null
+"$antiphon" features "$dir/m.pt" "$audio" --block 320 -o "$dir/b"
+cmp "$dir/a" "$dir/b" || complain "features of a model written as torch differ"
+refused 1 'layer 0 is pruned' "$antiphon" convert "$dir/m.pt" --to hf -o "$dir/hf"
+hf=$golden/hf-wavlm-large-tiny/hf-wavlm-large-tiny
+"$antiphon" convert "$hf" --to hf -o "$dir/hf" 2>/dev/null
+"$antiphon" features "$hf" "$audio" -o "$dir/a"
+"$antiphon" features "$dir/hf" "$audio" -o "$dir/b"
+cmp "$dir/a" "$dir/b" || complain "features of a model written as hf differ"
+# The built-in model in two bytes a weight; a pruned one as DiariZen's folder.
+"$antiphon" convert built-in --dtype bf16 -o "$dir/b16" 2>/dev/null
+"$antiphon" info "$dir/b16" >/dev/null
+"$antiphon" convert "$dir/b16" -o "$dir/b32" 2>/dev/null
+[ $(($(wc -c <"$dir/b16") * 100)) -lt $(($(wc -c <"$dir/b32") * 51)) ] || complain "bf16 saves nothing"
+"$antiphon" convert base-s80 --to torch -o "$dir/diarizen/" 2>/dev/null
+grep -q '^wavlm_src = "wavlm_base_s80_md"$' "$dir/diarizen/config.toml" || complain "config.toml has no shape"
+"$antiphon" info "$dir/diarizen" | grep -q 'made for *whole windows\|made for *block-causal' ||
+    complain "a folder written for DiariZen is not read again"
+rm -r "$dir/diarizen"
 
 # -- a speaker network: converted, described, and told apart from a diarization model
 "$antiphon" convert "$golden/resnet34_tiny/pytorch_model.bin" -o "$dir/voice.safetensors" 2>/dev/null

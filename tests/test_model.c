@@ -302,6 +302,43 @@ static void test_counts(void **state)
     }
 }
 
+/* What live is said to cost is what it does: the operations of a block with full left
+ * context, counted as they are made. */
+static void test_live_cost(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"wavlm_group_norm_tiny", "wavlm_layer_norm_tiny",
+                                        "wavlm_pruned_large_tiny", "wavlm_noattn0_tiny",
+                                        "diarizen_tiny", "diarizen_pruned_posi_tiny"};
+    static const int reaches[][3] = {{16, 50, 0}, {8, 20, 0}, {25, 0, 0}, {16, 40, 5}, {70, 10, 0}};
+    static float audio[320 * 400];
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+        struct subject s = {0};
+        subject_read(&s, names[i]);
+        for (size_t k = 0; k < sizeof(reaches) / sizeof(*reaches); k++) {
+            struct reach reach = {.block_frames = reaches[k][0], .left_frames = reaches[k][1],
+                                  .right_frames = reaches[k][2], .n_blocks = 1};
+            struct block b;
+            double before = 0.0;
+            subject_open(&s, &reach);
+            while (s.state.at.frames < reach.left_frames + 2 * reach.block_frames) {
+                assert_int_equal(block_next(&b, &s.state.at, 320 * 400 - s.state.at.samples, 0,
+                                            reach.block_frames, reach.right_frames), 1);
+                before = op_flops();
+                model_forward(&s.acts, &s.state, &s.model, audio, &b, 1);
+            }
+            double macs = (op_flops() - before) / 2.0 * 50.0 / reach.block_frames;
+            if (macs != cost_live_macs(&s.model.config, &reach))
+                check_fail("%s B %d L %d R %d: %.1f a second counted, %.1f told", names[i],
+                           reach.block_frames, reach.left_frames, reach.right_frames, macs,
+                           cost_live_macs(&s.model.config, &reach));
+            subject_close(&s);
+        }
+        subject_forget(&s);
+    }
+}
+
 int main(void)
 {
     static char *names[] = {
@@ -310,13 +347,14 @@ int main(void)
         "wavlm_oddkernel_bias_tiny", "diarizen_tiny",          "diarizen_pruned_posi_tiny",
     };
     enum { N = sizeof(names) / sizeof(*names) };
-    struct CMUnitTest tests[N + 3];
+    struct CMUnitTest tests[N + 4];
 
     for (int i = 0; i < N; i++)
         tests[i] = (struct CMUnitTest){names[i], test_golden, NULL, NULL, names[i]};
     tests[N] = (struct CMUnitTest)cmocka_unit_test(test_buckets);
     tests[N + 1] = (struct CMUnitTest)cmocka_unit_test(test_counts);
     tests[N + 2] = (struct CMUnitTest)cmocka_unit_test(test_vectors);
+    tests[N + 3] = (struct CMUnitTest)cmocka_unit_test(test_live_cost);
     op_set_threads(1);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
