@@ -109,6 +109,7 @@ int diarize_output_take(struct diarize_output *o, struct diarize_job *job, struc
         status = o->format != LABELS_NONE ? write_labels(o, job, err)
                                           : put_text(o, job, text, err);
     free(text);
+    o->n_taken += status == 0;
     return status;
 }
 
@@ -118,7 +119,7 @@ int diarize_output_close(struct diarize_output *o, struct error *err)
 
     if (o->collected) {
         int whole = fclose(o->collected) == 0;
-        if (err)
+        if (err && o->n_taken)
             status = whole ? write_file(o->path, o->text, o->n, err) : fail(err, "out of memory");
         free(o->text);
     }

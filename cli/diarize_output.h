@@ -16,6 +16,7 @@ struct diarize_output {
     char *text;        // of a file, as it grows
     size_t n;
     FILE *collected;
+    int n_taken;       // recordings
 };
 
 /* Folders are made if their name ends with a slash; recordings of one name, which would
@@ -26,7 +27,7 @@ int diarize_output_open(struct diarize_output *o, const char *path,
 /* Takes a job's turns. */
 int diarize_output_take(struct diarize_output *o, struct diarize_job *job, struct error *err);
 
-/* Gives the file its name; err NULL: everything failed, nothing is written. */
+/* Gives the file its name; nothing is written if err is NULL or no recording was taken. */
 int diarize_output_close(struct diarize_output *o, struct error *err);
 
 #endif

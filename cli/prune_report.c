@@ -4,10 +4,13 @@
 #include "cli/load.h"
 #include "model/clock.h"
 #include "model/cost.h"
+#include "model/json.h"
 #include "stream/plot_curves.h"
 #include "stream/plot_map.h"
+#include "stream/scan.h"
 
 #include <cjson/cJSON.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,37 +22,59 @@ struct track {
     size_t n;
 };
 
+static int track_add(struct track *t, size_t *room, double x, double y)
+{
+    if (t->n == *room) {
+        size_t more = *room ? 2 * *room : 1024;
+        double *xs = realloc(t->x, more * sizeof(double));
+        t->x = xs ? xs : t->x;
+        double *ys = realloc(t->y, more * sizeof(double));
+        t->y = ys ? ys : t->y;
+        if (!xs || !ys)
+            return -1;
+        *room = more;
+    }
+    t->x[t->n] = x;
+    t->y[t->n++] = y;
+    return 0;
+}
+
+/* Takes `key` of a line, if it is a step's; -1: no memory for more. */
+static int take_line(struct track *t, size_t *room, struct field line, const char *key)
+{
+    static const struct json_limits limits = {"line", "", 1 << 16, 1000, 8, 1};
+    cJSON *o = json_read(line.at, line.n, &limits, NULL);
+    const cJSON *type = cJSON_GetObjectItemCaseSensitive(o, "type");
+    const cJSON *x = cJSON_GetObjectItemCaseSensitive(o, "step");
+    const cJSON *y = cJSON_GetObjectItemCaseSensitive(o, key);
+    int status = 0;
+
+    if (cJSON_IsString(type) && !strcmp(type->valuestring, "step") && cJSON_IsNumber(x) &&
+        cJSON_IsNumber(y) && fabs(x->valuedouble) < 1e30 && fabs(y->valuedouble) < 1e30)
+        status = track_add(t, room, x->valuedouble, y->valuedouble);
+    cJSON_Delete(o);
+    return status;
+}
+
 /* The numbers `key` of the steps of a stage's log; none if it did not run. */
 static int read_track(struct track *t, const char *folder, const char *stage, const char *key)
 {
-    char path[1200], *line = NULL;
-    size_t room = 0, space = 0;
+    char path[1200];
+    struct scan text;
+    struct scan_lines at = {0};
+    struct field line;
+    size_t room = 0;
 
     *t = (struct track){0};
     snprintf(path, sizeof(path), "%s/%s/log.jsonl", folder, stage);
-    FILE *f = fopen(path, "r");
-    while (f && t->n < MOST_STEPS && getline(&line, &room, f) > 0) {
-        cJSON *o = cJSON_Parse(line);
-        const cJSON *type = cJSON_GetObjectItemCaseSensitive(o, "type");
-        const cJSON *x = cJSON_GetObjectItemCaseSensitive(o, "step");
-        const cJSON *y = cJSON_GetObjectItemCaseSensitive(o, key);
-        if (cJSON_IsString(type) && !strcmp(type->valuestring, "step") && cJSON_IsNumber(x) &&
-            cJSON_IsNumber(y)) {
-            if (t->n == space) {
-                space = space ? 2 * space : 1024;
-                t->x = realloc(t->x, space * sizeof(double));
-                t->y = realloc(t->y, space * sizeof(double));
-                if (!t->x || !t->y)
-                    abort();
-            }
-            t->x[t->n] = x->valuedouble;
-            t->y[t->n++] = y->valuedouble;
-        }
-        cJSON_Delete(o);
+    if (scan_read(&text, path, NULL))
+        return 0;
+    at.rest = (struct field){text.bytes, text.n};
+    while (t->n < MOST_STEPS && scan_line(&at, &line)) {
+        if (take_line(t, &room, line, key))
+            break;
     }
-    free(line);
-    if (f)
-        fclose(f);
+    scan_release(&text);
     return t->n > 0;
 }
 

@@ -2,6 +2,7 @@
 #include "cli/speaker_network.h"
 
 #include "cli/json_out.h"
+#include "stream/utf8.h"
 
 #include <cjson/cJSON.h>
 #include <stdio.h>
@@ -74,8 +75,11 @@ static void print_text(const struct resnet_shape *shape, const struct resnet_cos
     printf("  vectors       %d numbers\n", shape->embedding);
     printf("  parameters    %.2f M\n", (double)cost->parameters / 1e6);
     printf("  MACs          %.3f G per second of audio, in windows of 16 s\n", cost->macs / 1e9);
-    if (provenance)
-        printf("  provenance    %s\n", provenance);
+    if (provenance) {
+        char text[400]; // whoever wrote the file does not move our cursor
+        utf8_name(text, sizeof(text), provenance);
+        printf("  provenance    %s\n", text);
+    }
     printf("\n  stage  blocks  channels  MACs\n");
     for (int i = 0; i < RESNET_STAGES; i++)
         printf("  %5d  %6d  %8d  %.3f G\n", i + 1, resnet_blocks[i], shape->width << i,

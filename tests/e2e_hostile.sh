@@ -59,6 +59,13 @@ hostile features built-in FILE -o "$here/f"
 hostile stream --fast --input "$audio" --model FILE --rttm "$here/r"
 hostile stream --fast --input FILE --rttm "$here/r" --jsonl "$here/j"
 hostile bench --model FILE --seconds 1
+hostile diarize FILE -o "$here/d.rttm"
+hostile diarize FILE -o "$here/d.TextGrid"
+hostile diarize "$audio" -m FILE -o "$here/d.rttm"
+hostile diarize "$audio" -e FILE -o "$here/d.rttm"
+hostile diarize "$audio" --clustering vbx --plda FILE -o "$here/d.rttm"
+hostile evaluate FILE
+hostile evaluate -m FILE "$tests/audio"
 hostile finetune --data FILE --arch nano --steps 1 -o "$here/m"
 hostile finetune --speech FILE --arch nano --steps 1 -o "$here/m"
 hostile finetune --data "$tests" --config FILE --steps 1 -o "$here/m"

@@ -43,8 +43,8 @@ suite() {
 suite build gcc ""
 suite build-clang clang ""
 suite build-asan gcc "" -Db_sanitize=address,undefined -Db_lundef=false --buildtype=debugoptimized
-suite build-tsan gcc "ring source sinks osc control capture engine hear" -Db_sanitize=thread -Db_lundef=false \
-    --buildtype=debugoptimized
+suite build-tsan gcc "ring source sinks osc control capture engine hear reader speech_bank simulate \
+    trainer" -Db_sanitize=thread -Db_lundef=false --buildtype=debugoptimized
 suite build-fuzz clang "fuzz_config fuzz_hf fuzz_lists fuzz_npy fuzz_osc fuzz_pickle fuzz_rttm \
     fuzz_safetensors fuzz_toml fuzz_torch" -Dfuzz=true --buildtype=debugoptimized
 

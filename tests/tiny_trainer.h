@@ -14,7 +14,8 @@ static inline const struct clip_source *source(void)
 {
     static struct clip_source s;
 
-    s = tiny_source();
+    if (!s.get) // once: threads of an earlier trainer read it
+        s = tiny_source();
     return &s;
 }
 

@@ -1,0 +1,34 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# builtin.sh SPEECH DEV NOISE RIR OUT - how the built-in model is made: recordings of one person each to
+# train on, of other people to validate on, noises, room responses; OUT gets the runs and
+# builtin.safetensors.
+#
+# Three runs, each from where the one before ended: short meetings of two, then ten seconds of up to
+# four people with the speaker vectors' loss against all voices, then twenty seconds, as the rate
+# goes to nothing. Each may be killed and goes on by the same command. At the end the weights
+# become bfloat16.
+#
+# ANTIPHON  the program        STEPS1, STEPS2, STEPS3  lengths of the runs, 160 s of audio a step
+set -eu
+antiphon=${ANTIPHON:-antiphon}
+[ $# -eq 5 ] || { echo "usage: builtin.sh SPEECH DEV NOISE RIR OUT" >&2; exit 2; }
+speech=$1 dev=$2 noise=$3 rir=$4 out=$5
+mkdir -p "$out"
+
+# run NAME OPTION...
+run() {
+    name=$1
+    shift
+    [ -f "$out/$name.safetensors" ] || "$antiphon" finetune --speech "$speech" --noise "$noise" \
+        --rir "$rir" --dev-speech "$dev" --dev-clips 64 --validate-every 200 --average 1 \
+        --affinity 1 --clip 1 --beta2 0.98 --ema 0.99 -o "$out/$name.safetensors" "$@"
+}
+
+run two --arch nano --chunk 5 --batch 32 --max-speakers 2 --voices 3 --warmup 100 --lr 1e-3 \
+    --steps "${STEPS1:-900}"
+run four -m "$out/two.safetensors.run/last.safetensors" --chunk 10 --batch 16 --voices 7 \
+    --vector 0.03 --warmup 30 --lr 1e-3 --seed 2 --steps "${STEPS2:-900}"
+run long -m "$out/four.safetensors.run/last.safetensors" --chunk 20 --batch 8 --voices 7 \
+    --vector 0.03 --warmup 30 --lr 1e-3 --schedule cosine --seed 3 --steps "${STEPS3:-2000}"
+"$antiphon" convert "$out/long.safetensors" --dtype bf16 -o "$out/builtin.safetensors"
