@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /* cmd_bench.c - `bench`: what a model costs on this machine, live.
  *
- * Runs the very loop of the live worker on synthetic audio, block after block
- * with full left context, and measures beside it how fast this machine
- * multiplies large matrices, so that the figure means something elsewhere. */
+ * Runs the very steps of the live worker on synthetic audio, block by block with
+ * full left context or in full windows, and measures beside it how fast this
+ * machine multiplies large matrices, so that the figure means something elsewhere. */
 #include "cli/bench_latency.h"
 #include "cli/bench_table.h"
 #include "cli/command.h"
@@ -16,6 +16,7 @@
 #include "model/kernels.h"
 #include "model/op.h"
 #include "model/random.h"
+#include "stream/stepper.h"
 
 #include <cjson/cJSON.h>
 #include <math.h>
@@ -29,16 +30,20 @@ static const struct usage usage = {
     "",
     "Measures a model live: real-time factor, time a stage, block times, memory, and the\n"
     "arithmetic rate beside this machine's own peak for large matrices, in the same run.\n"
-    "Weights do not matter for speed: --arch takes random ones.\n\n"
+    "Weights do not matter for speed: --arch takes random ones. Like stream it runs a model as\n"
+    "its file says unless told otherwise.\n\n"
     "  antiphon bench\n"
     "  antiphon bench --arch base-s80 --block 160 --json\n"
+    "  antiphon bench --arch base-s80 --window 8 --step 500\n"
     "  antiphon bench --arch base --latency base.json",
 };
+
+enum { PUT_SAMPLES = 4096 };
 
 struct arguments {
     const char *model, *arch, *latency;
     int json, threads, table;
-    struct block_options block;
+    struct live_options live;
     double seconds;
 };
 
@@ -46,7 +51,8 @@ struct figures {
     double audio_seconds, seconds, stage[N_STAGES], live_macs, peak_gflops;
     double p50_ms, p99_ms, max_ms, load_seconds;
     long rss_bytes;
-    int block_ms, threads;
+    struct reach reach;
+    int threads;
     char name[256];
 };
 
@@ -70,63 +76,80 @@ static int compare_doubles(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Blocks until the left context is full are run, but not counted. */
-static void run(struct figures *f, struct model_acts *acts, struct model_state *state,
-                const struct model *m, const float *audio, int64_t n, double *times)
+/* Frames before the ones that cost what every later one costs. */
+static int64_t frames_before(const struct reach *r)
 {
-    int64_t skip = m->reach.left_frames;
+    return r->window_frames ? r->window_frames - r->block_frames : r->left_frames;
+}
+
+/* Steps until the context is full are run, but not counted. */
+static void run(struct figures *f, struct stepper *s, const float *audio, int64_t n, double *times)
+{
+    int64_t skip = frames_before(&f->reach), at = 0;
+    int B = f->reach.block_frames;
     struct progress progress;
-    struct block b;
-    int n_blocks = 0;
+    struct step step;
+    int n_steps = 0;
 
     progress_begin(&progress, "measuring", "s of audio", (double)n / 16000.0);
-    while (block_next(&b, &state->at, n - state->at.samples, 0, m->reach.block_frames,
-                      m->reach.right_frames)) {
-        double begin = clock_monotonic();
-        if (b.frame < skip)
-            memset(acts->seconds, 0, sizeof(acts->seconds));
-        model_forward(acts, state, m, audio + state->at.samples, &b, 1);
-        if (b.frame >= skip) {
-            times[n_blocks] = clock_monotonic() - begin;
-            f->seconds += times[n_blocks++];
+    while (at < n) {
+        int put = n - at < PUT_SAMPLES ? (int)(n - at) : PUT_SAMPLES;
+        memcpy(chunk_tail(&s->chunk), audio + at, (size_t)put * sizeof(float));
+        chunk_put(&s->chunk, (size_t)put);
+        at += put;
+        while (stepper_next(s, &step, 0)) {
+            double begin = clock_monotonic();
+            if (step.block.frame < skip)
+                memset(s->acts.seconds, 0, sizeof(s->acts.seconds));
+            stepper_run(s, &step);
+            if (step.block.frame >= skip) {
+                times[n_steps] = clock_monotonic() - begin;
+                f->seconds += times[n_steps++];
+            }
+            stepper_done(s, &step);
+            progress_at(&progress, (double)at / 16000.0); // outside what is timed
         }
-        progress_at(&progress, (double)state->at.samples / 16000.0); // outside what is timed
     }
     progress_end(&progress);
-    f->audio_seconds = n_blocks * m->reach.block_frames * 0.02;
-    memcpy(f->stage, acts->seconds, sizeof(f->stage));
-    qsort(times, (size_t)n_blocks, sizeof(*times), compare_doubles);
-    f->p50_ms = 1e3 * times[n_blocks / 2];
-    f->p99_ms = 1e3 * times[(int)(0.99 * (n_blocks - 1))];
-    f->max_ms = 1e3 * times[n_blocks - 1];
+    f->audio_seconds = n_steps * B * 0.02;
+    memcpy(f->stage, s->acts.seconds, sizeof(f->stage));
+    qsort(times, (size_t)n_steps, sizeof(*times), compare_doubles);
+    f->p50_ms = 1e3 * times[n_steps / 2];
+    f->p99_ms = 1e3 * times[(int)ceil(0.99 * (n_steps - 1))];
+    f->max_ms = 1e3 * times[n_steps - 1];
+}
+
+static long peak_rss_bytes(void)
+{
+    struct rusage usage_now;
+
+    getrusage(RUSAGE_SELF, &usage_now);
+#ifdef __APPLE__
+    return usage_now.ru_maxrss;
+#else
+    return usage_now.ru_maxrss * 1024;
+#endif
 }
 
 static int measure(struct figures *f, const struct model *m, double seconds, struct error *err)
 {
-    struct model_state state = {0};
-    struct model_acts acts = {0};
-    int64_t frames = m->reach.left_frames + 2 * m->reach.block_frames + (int64_t)(seconds * 50.0);
-    int64_t n = blocks_cover(frames + m->reach.right_frames);
+    const struct reach *r = &f->reach;
+    struct stepper stepper = {0};
+    int64_t frames = frames_before(r) + 2 * r->block_frames + (int64_t)(seconds * 50.0);
+    int64_t n = blocks_cover(frames + r->right_frames);
     float *audio = make_audio(n);
     double *times = malloc((size_t)(frames + 1) * sizeof(*times));
-    struct rusage usage_now;
     int status = -1;
 
     if (!audio || !times)
         fail(err, "out of memory");
-    else if (model_state_open(&state, m, err) == 0 && model_acts_open(&acts, m, err) == 0) {
-        run(f, &acts, &state, m, audio, n, times);
-        getrusage(RUSAGE_SELF, &usage_now);
-#ifdef __APPLE__
-        f->rss_bytes = usage_now.ru_maxrss;
-#else
-        f->rss_bytes = usage_now.ru_maxrss * 1024;
-#endif
-        f->live_macs = cost_live_macs(&m->config, &m->reach);
+    else if (stepper_open(&stepper, m, PUT_SAMPLES, err) == 0) {
+        run(f, &stepper, audio, n, times);
+        f->rss_bytes = peak_rss_bytes();
+        f->live_macs = cost_live_macs(&m->config, r);
+        stepper_close(&stepper);
         status = 0;
     }
-    model_acts_close(&acts);
-    model_state_close(&state);
     free(times);
     free(audio);
     return status;
@@ -144,7 +167,10 @@ static int print_json(const struct figures *f, struct error *err)
     cJSON_AddStringToObject(json, "model", f->name);
     cJSON_AddNumberToObject(json, "rtf", f->seconds / f->audio_seconds);
     cJSON_AddNumberToObject(json, "audio_seconds", f->audio_seconds);
-    cJSON_AddNumberToObject(json, "block_ms", f->block_ms);
+    cJSON_AddNumberToObject(json, "block_ms", f->reach.block_frames * 20);
+    cJSON_AddStringToObject(json, "live", f->reach.window_frames ? "window" : "block-causal");
+    if (f->reach.window_frames)
+        cJSON_AddNumberToObject(json, "window_ms", reach_window_ms(&f->reach));
     stages = cJSON_AddObjectToObject(json, "stages"); // seconds a second of audio
     for (int i = 0; i < N_STAGES; i++)
         cJSON_AddNumberToObject(stages, stage_names[i], f->stage[i] / f->audio_seconds);
@@ -165,12 +191,22 @@ static int print_json(const struct figures *f, struct error *err)
 
 static void print_text(const struct figures *f)
 {
-    printf("%s, blocks of %d ms, %d thread%s, %s loops, OpenBLAS %s, %.0f s of audio\n", f->name,
-           f->block_ms, f->threads, f->threads == 1 ? "" : "s", kernels_get()->name,
-           op_blas_kernels(), f->audio_seconds);
-    printf("  real-time factor  %.4f (%.0f times faster than the audio)\n",
-           f->seconds / f->audio_seconds, f->audio_seconds / f->seconds);
-    printf("  block time        %.2f ms median, %.2f ms 99 %%, %.2f ms at most\n", f->p50_ms,
+    double rtf = f->seconds / f->audio_seconds;
+    char how[64];
+
+    if (f->reach.window_frames)
+        snprintf(how, sizeof(how), "windows of %g s every %d ms", reach_window_ms(&f->reach) / 1e3,
+                 f->reach.block_frames * 20);
+    else
+        snprintf(how, sizeof(how), "blocks of %d ms", f->reach.block_frames * 20);
+    printf("%s, %s, %d thread%s, %s loops, OpenBLAS %s, %.0f s of audio\n", f->name, how,
+           f->threads, f->threads == 1 ? "" : "s", kernels_get()->name, op_blas_kernels(),
+           f->audio_seconds);
+    if (rtf <= 1.0)
+        printf("  real-time factor  %.4f (%.1f times faster than the audio)\n", rtf, 1.0 / rtf);
+    else
+        printf("  real-time factor  %.4f: too slow to run live here\n", rtf);
+    printf("  time a step       %.2f ms median, %.2f ms 99 %%, %.2f ms at most\n", f->p50_ms,
            f->p99_ms, f->max_ms);
     for (int i = 0; i < N_STAGES; i++)
         printf("  %-16s  %.4f  %4.1f %%\n", stage_names[i], f->stage[i] / f->audio_seconds,
@@ -185,19 +221,19 @@ static void print_text(const struct figures *f)
 
 static int bench(const struct arguments *a, struct error *err)
 {
-    struct reach reach;
     struct loaded loaded;
-    struct figures f = {.block_ms = a->block.block_ms, .threads = a->threads};
+    struct figures f = {.threads = a->threads};
     double begin = clock_monotonic();
     int status;
 
     if (a->table)
         return bench_table(err) ? STATUS_FAILED : STATUS_DONE;
-    if (reach_from_options(&reach, &a->block, err))
+    if (live_options_check(&a->live, err))
         return STATUS_MISUSED;
-    if (load_model(&loaded, a->model, a->arch, &reach, err))
+    if (load_live_model(&loaded, a->model, a->arch, &a->live, err))
         return STATUS_FAILED;
     f.load_seconds = clock_monotonic() - begin;
+    f.reach = loaded.model.reach;
     op_set_threads(a->threads);
     if (a->latency) {
         status = bench_latency(a->latency, &loaded.model, loaded.name, a->threads, err);
@@ -220,14 +256,12 @@ static int bench(const struct arguments *a, struct error *err)
 
 int cmd_bench(int argc, const char **argv, struct error *err)
 {
-    struct arguments a = {.threads = 1, .block = {320, 8000, 0}, .seconds = 30.0};
+    struct arguments a = {.threads = 1, .live = LIVE_OPTIONS_NONE, .seconds = 30.0};
     const struct poptOption table[] = {
         {"model", 'm', POPT_ARG_STRING, &a.model, 0, "model file [built-in]", "FILE"},
         {"arch", 0, POPT_ARG_STRING, &a.arch, 0, config_arch_names,
          "ARCH"},
-        {"block", 0, POPT_ARG_INT, &a.block.block_ms, 0, "audio a step [320]", "MS"},
-        {"left", 0, POPT_ARG_INT, &a.block.left_ms, 0, "context before a block [8000]", "MS"},
-        {"right", 0, POPT_ARG_INT, &a.block.right_ms, 0, "look-ahead after a block [0]", "MS"},
+        LIVE_OPTIONS(a.live),
         {"seconds", 0, POPT_ARG_DOUBLE, &a.seconds, 0, "of audio to measure on [30]", "SEC"},
         {"threads", 0, POPT_ARG_INT, &a.threads, 0, "for the matrix products [1]", "N"},
         {"json", 0, POPT_ARG_NONE, &a.json, 0, "print one JSON object", NULL},

@@ -8,6 +8,7 @@
 #include "stream/lines.h"
 #include "stream/view.h"
 
+#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,6 +47,8 @@ struct session {
     struct view *view;
     struct lines lines;
     int quiet;      // stdout belongs to a sink
+    int paced;      // the audio comes at its own pace
+    int told_slow;
     int to_the_end; // nobody stopped it
     struct error said; // last on stderr
 };
@@ -108,6 +111,7 @@ static int add_outputs(struct session *s, const struct arguments *a, struct erro
         return -1;
     s->tap = s->sinks.list[s->sinks.n - 1];
     s->quiet = (a->rttm && !strcmp(a->rttm, "-")) || (a->jsonl && !strcmp(a->jsonl, "-"));
+    s->paced = !a->source.fast;
     s->sinks.wait = a->source.fast || a->source.input != NULL; // nothing is lost by waiting
     return 0;
 }
@@ -153,6 +157,30 @@ static void say(struct session *s, const char *text)
         fprintf(stderr, "antiphon stream: %s\n", text);
 }
 
+/* Once, if computing takes longer than the audio: what to do. */
+static void tell_if_slow(struct session *s, const struct report *r)
+{
+    const struct reach *reach = &s->loaded.model.reach;
+    double takes_ms = (double)r->block.load * reach->block_frames * 20.0;
+    char advice[64], text[256];
+
+    if (s->told_slow || !s->paced || r->type != REPORT_BLOCK || r->block.load <= 1.0f ||
+        r->block.end < 2.0) // the first blocks warm up
+        return;
+    s->told_slow = 1;
+    int step_ms = (int)ceil(takes_ms * 1.2 / 100.0) * 100; // some room
+    if (!reach->window_frames)
+        snprintf(advice, sizeof(advice), "a longer --block");
+    else if (step_ms <= (reach->window_frames - reach->right_frames) * 20)
+        snprintf(advice, sizeof(advice), "--step %d", step_ms);
+    else
+        snprintf(advice, sizeof(advice), "a shorter --window");
+    snprintf(text, sizeof(text), "cannot keep up: %d ms of audio take %.0f ms to compute; try %s, "
+             "more --threads or a smaller (pruned) model", reach->block_frames * 20, takes_ms,
+             advice);
+    say(s, text);
+}
+
 /* What has come since the last look. Returns -1 if stdout is gone. */
 static int show(struct session *s)
 {
@@ -161,6 +189,7 @@ static int show(struct session *s)
     int status = 0;
 
     while (sink_take(s->tap, &r)) {
+        tell_if_slow(s, &r);
         if (s->view)
             view_take(s->view, &r);
         else if (!s->quiet && status == 0)

@@ -44,6 +44,11 @@ static int max_rows(const struct reach *reach)
                                 : reach->block_frames + reach->right_frames;
 }
 
+int reach_window_ms(const struct reach *reach)
+{
+    return reach->window_frames ? (reach->window_frames + 1) * 20 : 0;
+}
+
 struct call_size reach_call(const struct reach *r)
 {
     struct call_size call = {

@@ -39,6 +39,9 @@ struct reach reach_defaults(void);
 /* One block over a whole recording of n samples. */
 struct reach reach_offline(int64_t n_samples);
 
+/* The audio of a whole window: 399 frames are upstream's of 8 s. 0 without windows. */
+int reach_window_ms(const struct reach *reach);
+
 /* How large its calls are. */
 struct call_size reach_call(const struct reach *reach);
 

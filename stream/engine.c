@@ -126,8 +126,7 @@ static void tell_start(struct engine *e)
 
     r.start.rate_hz = FRAME_HZ;
     r.start.block_ms = s->model->reach.block_frames * 20;
-    if (s->model->reach.window_frames) // one more does not fit: 8 s are 399 frames
-        r.start.window_ms = (s->model->reach.window_frames + 1) * 20;
+    r.start.window_ms = reach_window_ms(&s->model->reach);
     r.start.wall = sample_wall(e, 0);
     snprintf(r.start.model, sizeof(r.start.model), "%s", s->model_name);
     snprintf(r.start.source, sizeof(r.start.source), "%s", source_name(s->source));

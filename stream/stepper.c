@@ -69,7 +69,8 @@ int stepper_next(struct stepper *s, struct step *step, int ended)
 static void run_block(struct stepper *s, struct step *step)
 {
     model_forward(&s->acts, &s->state, s->model, step->samples, &step->block, 1);
-    powerset_activity(s->prob, s->acts.readout.scores, &s->powerset, step->block.own);
+    if (s->model->config.readout.present)
+        powerset_activity(s->prob, s->acts.readout.scores, &s->powerset, step->block.own);
     step->prob = s->prob;
     step->sum = s->acts.readout.sum;
 }
@@ -86,6 +87,8 @@ static void run_window(struct stepper *s, struct step *step)
     struct block whole = {.own = step->context + block_rows(b),
                           .own_samples = past + b->own_samples + b->right_samples};
     model_forward(&s->acts, &s->state, s->model, step->samples - past, &whole, 1);
+    if (!s->model->config.readout.present)
+        return;
     places_take(&s->places, s->acts.readout.scores, &s->powerset, first, whole.own);
     step->prob = s->places.prob + (int64_t)step->context * s->powerset.n_speakers;
     step->sum = s->acts.readout.sum + (int64_t)step->context * s->model->config.wavlm.embed;

@@ -44,7 +44,8 @@ struct step {
     const float *sum;     // [block.own,C] the readout's layer sum: what speaker vectors are made of
 };
 
-/* The model has a readout and outlives the stepper. max_put: the most samples that
+/* The model outlives the stepper; without a readout (to be timed) steps have blocks
+ * and samples only. max_put: the most samples that
  * are put between two looks for steps. */
 int stepper_open(struct stepper *s, const struct model *m, size_t max_put, struct error *err);
 

@@ -143,7 +143,19 @@ if [ -n "$flac" ]; then
     cmp "$dir/1" "$dir/2" || complain "a pipe gives other turns than the file"
 fi
 
-# -- window mode, on request
+# -- window mode: what a model made for whole windows runs in, and any other on request
+# A DiariZen folder; of the WavLM its wavlm_src names only the config counts.
+mkdir "$dir/diarizen"
+cp "$golden/diarizen_tiny/config.toml" "$golden/diarizen_tiny/pytorch_model.bin" "$dir/diarizen"
+wavlm=$(tr -d '\n' <"$golden/diarizen_tiny/wavlm.config.json" | sed 's/"/\\"/g')
+header="{\"__metadata__\":{\"format\":\"antiphon\",\"version\":\"1\",\"config\":\"{\\\"wavlm\\\":$wavlm}\"}"
+header="$header,\"unused\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[0,4]}}"
+{
+    printf "$(printf '\\%03o\\%03o\\0\\0\\0\\0\\0\\0' $((${#header} % 256)) $((${#header} / 256)))"
+    printf '%s\0\0\0\0' "$header"
+} >"$dir/diarizen/wavlm.pt"
+"$antiphon" convert "$dir/diarizen" -o "$dir/tiny.safetensors" 2>"$dir/err" ||
+    complain "a DiariZen folder: $(cat "$dir/err")"
 # live WORDS ARGUMENT..: the start line says the mode
 live() {
     wanted=$1
@@ -154,11 +166,25 @@ live() {
 live '"block_ms":1000,"live":"window","window_ms":4000' --window 4 --step 1000
 live '"block_ms":160,"live":"block-causal"' --block 160
 live '"block_ms":320,"live":"block-causal"'
+live '"block_ms":500,"live":"window","window_ms":8000' --model "$dir/tiny.safetensors"
+live '"block_ms":320,"live":"block-causal"' --model "$dir/tiny.safetensors" --block 320
 live '"block_ms":2000,"live":"window","window_ms":10000' --step 2000
 refused 2 'not both' "$antiphon" stream --block 320 --window 8
 refused 2 'multiple of 20 ms' "$antiphon" stream --step 30
 refused 2 '0.1 to 120' "$antiphon" stream --window 1000
 refused 1 'does not fit a window' "$antiphon" stream --window 1 --step 2000 --fast --input "$audio"
+
+# -- a model that cannot keep up says so while it runs, and what to try
+"$antiphon" stream --input "$audio" --window 8 --step 20 --jsonl - >"$dir/out" 2>"$dir/err" &
+pid=$!
+for i in $(seq 60); do
+    grep -q 'cannot keep up' "$dir/err" && break
+    sleep 0.5
+done
+kill -INT $pid
+wait $pid || true
+grep -q 'cannot keep up: 20 ms of audio take .* ms to compute; try --step [1-9]00' "$dir/err" ||
+    complain "a stream that is too slow says: $(cat "$dir/err")"
 
 # -- Ctrl-C: what was said is there, whole
 "$antiphon" stream --input "$audio" --rttm "$dir/c.rttm" --jsonl "$dir/c.jsonl" >/dev/null 2>&1 &
@@ -175,6 +201,8 @@ off=$(grep -c speaker_off "$dir/c.jsonl" || true)
 [ "$(grep -c ^SPEAKER "$dir/c.rttm")" -eq "$off" ] || complain "RTTM and JSON lines disagree"
 
 # -- bench
+"$antiphon" bench --seconds 1 --window 2 --step 1000 --json >"$dir/bench.json"
+grep -q '"window_ms":.*2000' "$dir/bench.json" || complain "bench --window: $(cat "$dir/bench.json")"
 "$antiphon" bench --seconds 2 --json >"$dir/bench.json"
 for key in rtf audio_seconds block_ms stages macs_per_second gflops peak_gflops rss_bytes threads \
     latency_ms p50 p99 max; do
