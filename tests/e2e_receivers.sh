@@ -133,7 +133,7 @@ try_control() {
     oscdump -L "osc.udp://:$port/" >"$folder/stream.log" 2>&1 &
     receiver=$!
     await_port "$port" udp || return 1
-    "$antiphon" stream \
+    "$antiphon" stream --local \
         --input "$here/audio/ami_EN2004a_first30s.flac" --osc "127.0.0.1:$port" \
         --osc-port "$control" --jsonl "$folder/stream.jsonl" >"$folder/out.log" 2>&1 &
     program=$!
