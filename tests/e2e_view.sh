@@ -31,7 +31,7 @@ $tmux resize-window -t v -x 12 -y 3
 sleep 1
 $tmux resize-window -t v -x 120 -y 30
 sleep 1
-shows 'speaker 2'
+shows 'speaker 1'
 $tmux send-keys -t v q
 sleep 2
 $tmux send-keys -t v 'stty -a | tr " ;" "\n\n" | grep -x -e echo -e icanon | tr "\n" " "; echo back' Enter

@@ -137,7 +137,9 @@ static void test_as_many_as_asked_for(void **state)
     (void)state;
     random_init(&rng, check_seed());
     int n = axes(x, size, 4, 8, &rng);
-    struct ahc_settings s = {0.6, 5, 1, n};
+    /* Nearer to the heights between the clusters (from 1.1) than to those within (below
+     * 0.2): of all cuts into so many, that nearest to the threshold is taken. */
+    struct ahc_settings s = {1.0, 5, 1, n};
     assert_int_equal(ahc(label, x, n, 8, &s, &err), 3); // the fourth is too small
     s.min_size = 2;
     assert_int_equal(ahc(label, x, n, 8, &s, &err), 4);

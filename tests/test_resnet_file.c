@@ -142,6 +142,9 @@ static void test_missing(void **state)
         char other[80], words[120];
         struct resnet r;
         struct error err;
+        assert_non_null(name);
+        if (!name) // gcc's sanitizer build does not know that the line above ends the test
+            continue;
         snprintf(other, sizeof(other), "%.*s!", (int)strlen(name) - 1, name);
         snprintf(words, sizeof(words), "tensor %s is missing", name);
         n.tensors[i].name = other; // still in order

@@ -260,7 +260,7 @@ static void test_max_speakers(void **state)
 static void noise(struct stage *s, uint64_t seed)
 {
     struct track_output out = {put, &s->log};
-    float prob[B * SLOTS], vectors[B * E];
+    float prob[B * SLOTS] = {0}, vectors[B * E];
 
     random_init(&s->rng, seed);
     s->frame = 0;

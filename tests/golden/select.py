@@ -224,9 +224,6 @@ def main(full, models):
             sums(os.path.join(full, case, "converted.safetensors"), os.path.join(case, "converted.sums"))
         subset(os.path.join(full, case, "io.safetensors"), os.path.join(case, "io.safetensors"),
                r"in\.wave|out\.rep\.\d+")
-    os.makedirs("nano", exist_ok=True)
-    subset(os.path.join(models, "samples.safetensors"), os.path.join("nano", "samples.safetensors"),
-           r".*\.(wav|logp)|ami_EN2002a_7s\.B16\.sum")
 
 def edge_inputs(tensors):
     """Variants x_vbx and x_ahc hear the same: in.x.*"""
