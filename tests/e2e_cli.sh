@@ -124,14 +124,12 @@ refused 1 'is a speaker network' "$antiphon" finetune --speech "$dir" -o "$dir/f
 refused 1 'is a speaker network' "$antiphon" prune --speech "$dir" -o "$dir/f" \
     --model "$golden/resnet34_tiny/pytorch_model.bin"
 
-# -- the frame error of the seed model's notes: 30.6 at B = 16 (30.6 within rounding)
+# -- the built-in model's frame error on this recording, as README has it
 "$antiphon" stream --local --fast --input "$audio" --rttm "$dir/a.rttm" --jsonl "$dir/a.jsonl" \
     >/dev/null 2>&1
 set -- $("$frame_error" "$tests/audio/ami_EN2004a_first30s.rttm" "$dir/a.rttm" 30.0)
-case $1 in
-30.[567]) ;;
-*) complain "frame error $1 (missed $2, false alarm $3, confusion $4), expected 30.6" ;;
-esac
+awk "BEGIN { exit !($1 > 12.0 && $1 < 12.6) }" ||
+    complain "frame error $1 (missed $2, false alarm $3, confusion $4), expected 12.3"
 grep -q '"type":"end"' "$dir/a.jsonl" || complain "the JSON lines have no end"
 
 # -- live output has the same bits however the audio comes: file, pipe, 48 kHz is another matter

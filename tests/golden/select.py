@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# Makes this folder's goldens out of the full set: select.py FULL_GOLDEN_DIR MODELS_DIR
+# Makes this folder's goldens out of the full set: select.py FULL_GOLDEN_DIR
 # Nothing is kept twice: weights are there as torch's file or as safetensors, of the other
 # form only the sums; of io files the tensors and rows that the tests compare.
 import sys
@@ -118,7 +118,7 @@ def read_torch(path):
         out[name] = (dtype, list(size), data[offset * each:(offset + n) * each])
     return out
 
-def main(full, models):
+def main(full):
     wavlm = r"in\.wave|out\.(features|feature_projection|pos_conv|rep\.\d+)"
     last = r"in\.wave|out\.(features|rep\.\d+)" # rep.0 is made of what is missing
     small, large = "block_b8_l20.safetensors", "block_b25_l50.safetensors"
@@ -270,5 +270,5 @@ def offline(full):
               narrow(read(os.path.join(dst, "io.safetensors")), r"start_frames.*", "I32", "i"))
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2])
+    main(sys.argv[1])
     offline(sys.argv[1])
