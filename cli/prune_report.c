@@ -5,6 +5,7 @@
 #include "model/clock.h"
 #include "model/cost.h"
 #include "model/json.h"
+#include "stream/plot.h"
 #include "stream/plot_curves.h"
 #include "stream/plot_map.h"
 #include "stream/scan.h"
@@ -189,5 +190,7 @@ int prune_report(const char *output, const char *folder, const char *dense, cons
            after.encoder / 1e6);
     printf("%-28s %12.3f %12.3f\n", "live MACs, G a second", before.macs / 1e9, after.macs / 1e9);
     printf("%-28s %12.4f %12.4f\n", "live real-time factor", before.rtf, after.rtf);
-    return draw(output, folder, pruned, &after, &before, err);
+    int status = draw(output, folder, pruned, &after, &before, err);
+    plot_forget_fonts();
+    return status;
 }
