@@ -17,8 +17,8 @@ static const struct usage usage = {
     "MODEL|ARCH",
     "Prints the architecture, parameters, multiply-accumulates per second of audio, and\n"
     "what pruning left in each layer. MODEL is a model file, checkpoint or folder, or\n"
-    "built-in; ARCH one of base, base-s80, base-s90, large, large-s80, large-s90, fbank, nano\n"
-    "or the speaker network resnet34.\n\n"
+    "built-in; ARCH one of base, base-s80, base-s90, large, large-s80, large-s90, fbank, nano,\n"
+    "nano-conv, or the speaker network resnet34.\n\n"
     "Two counts: upstream's, of one second as one window, and what live costs a second in\n"
     "blocks of --block with --left before them: every product from the extractor to the\n"
     "classifier; norms and activations are left out.\n\n"
