@@ -341,10 +341,11 @@ static void check_tensor(struct slope_case *c, const struct param *p, const char
     step = (by > 1.0 ? 5e-4 : 4e-3) * (scale > 0.05 ? scale : 0.05) * sqrt((double)n);
     /* Richardson's extrapolation takes the third derivative out. Where the loss bends more
      * than that, a shorter step has to do. */
+    const double allowed = c->noise / step; // a shorter step is allowed no more
     for (int trial = 0;; trial++, step /= 3.0) {
         want = (4.0 * slope_along(c, x, kept, g, length, step / 2, n) -
                 slope_along(c, x, kept, g, length, step, n)) / 3.0;
-        if (fabs(want - by * length) <= 0.05 * fabs(want) + c->noise / step)
+        if (fabs(want - by * length) <= 0.05 * fabs(want) + allowed)
             break;
         if (trial == 2)
             check_fail("%s %s: slope %g, gradient %g", name, p->name, want, by * length);
