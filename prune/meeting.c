@@ -213,9 +213,7 @@ static int mark(struct simulate_space *m, const struct simulation *s, int64_t n,
 static int draw_n_speakers(const struct simulation *s, struct random *rng)
 {
     const struct simulate_settings *x = &s->settings;
-    int n = x->min_speakers + draw_below(rng, x->max_speakers - x->min_speakers + 1);
-
-    return draw_chance(rng, x->p_nobody) ? 0 : n;
+    return x->min_speakers + draw_below(rng, x->max_speakers - x->min_speakers + 1);
 }
 
 int meeting_draw(struct simulate_space *m, const struct simulation *s, double before, int64_t n,
@@ -223,30 +221,71 @@ int meeting_draw(struct simulate_space *m, const struct simulation *s, double be
 {
     double seconds = before + (double)n / 16000.0 + after;
     int64_t offset = llrint(before * ACTIVITY_HZ);
+    int silent = draw_chance(rng, s->settings.p_nobody);
 
     m->n = 0;
     m->n_speakers = draw_n_speakers(s, rng);
     draw_voices(m, s, rng);
     if (turn_plan_draw(&m->plan, &s->settings.turns, m->n_speakers, seconds, rng, err))
         return -1;
-    for (int i = 0; i < m->plan.n; i++) {
+    for (int i = 0; i < m->plan.n && !silent; i++) {
         const struct plan_turn *t = &m->plan.turns[i];
         if (fill_turn(m, s, t, llrint(t->start * ACTIVITY_HZ) - offset,
                       llrint(t->end * ACTIVITY_HZ) - offset, n, rng, err))
             return -1;
     }
     sort_stretches(m);
+    if (body_plan_draw(&m->body, &s->settings.body, m->stretches, m->n, m->n_speakers, n, rng,
+                       err))
+        return -1;
     return mark(m, s, n, err);
 }
 
-/* A speaker's track, for the convolution. */
+/* A speaker's track, for the convolution: what is before `first` and `body` has ended. */
 struct track {
-    const struct simulate_space *m;
+    struct simulate_space *m;
     const struct voice_filters *filters;
-    int first, end; // stretches; those before first have ended
+    int speaker;
+    int first, end; // stretches
+    int body;       // sounds, from the speaker's first on
+    int rendered;   // the one that stands in m->sound, or -1
 };
 
-static int pull_speech(void *context, float *dst, int64_t from, int n)
+static int first_sound(const struct body_plan *p, int speaker)
+{
+    int i = 0;
+
+    while (i < p->n && p->sounds[i].speaker < speaker)
+        i++;
+    return i;
+}
+
+/* Adds breaths and laughs; `any`: dst holds something already. Returns whether it does now. */
+static int pull_body(struct track *t, float *dst, int64_t from, int n, int any)
+{
+    const struct body_plan *p = &t->m->body;
+
+    for (; t->body < p->n && p->sounds[t->body].speaker == t->speaker; t->body++) {
+        const struct body_sound *s = &p->sounds[t->body];
+        int64_t first = s->start > from ? s->start : from;
+        int64_t end = s->start + s->n < from + n ? s->start + s->n : from + n;
+        if (s->start >= from + n)
+            break;
+        if (first < end && t->rendered != t->body)
+            body_render(t->m->sound, s);
+        t->rendered = first < end ? t->body : t->rendered;
+        if (!any)
+            memset(dst, 0, (size_t)n * sizeof(float));
+        any = 1;
+        for (int64_t i = first; i < end; i++)
+            dst[i - from] += t->m->sound[i - s->start];
+        if (s->start + s->n > from + n)
+            break;
+    }
+    return any;
+}
+
+static int pull_track(void *context, float *dst, int64_t from, int n)
 {
     struct track *t = context;
     int any = 0;
@@ -264,7 +303,7 @@ static int pull_speech(void *context, float *dst, int64_t from, int n)
         any = 1;
         voice_add(dst, from, n, s, t->filters);
     }
-    return any;
+    return pull_body(t, dst, from, n, any);
 }
 
 static void use_response(struct response *r, const struct sound *sound)
@@ -306,7 +345,7 @@ static float draw_way(struct response *r, const struct place *place, const struc
     return 1.0f / sqrtf(distance > 0.2f ? distance : 0.2f);
 }
 
-/* Mean square of the samples while anybody speaks. */
+/* Mean square of the samples while anybody speaks; if nobody does, the bank's. */
 static double speech_power(const struct simulate_space *m, const float *samples, int64_t n)
 {
     double sum = 0.0;
@@ -323,7 +362,7 @@ static double speech_power(const struct simulate_space *m, const float *samples,
         sum += part;
         count += any ? ACTIVITY_STEP : 0;
     }
-    return count ? sum / (double)count : 0.0;
+    return count ? sum / (double)count : 1.0;
 }
 
 void meeting_render(struct simulate_space *m, const struct simulation *s, float *samples,
@@ -341,12 +380,11 @@ void meeting_render(struct simulate_space *m, const struct simulation *s, float 
     room_draw(&place.room, x->rt60_low, x->rt60_high, rng);
     for (int i = 0; i < m->n_speakers; i++) {
         const struct meeting_speaker *p = &m->speakers[i];
-        struct track track = {m, &s->filters, p->first, p->first + p->n};
-        if (p->n == 0)
-            continue;
+        struct track track = {m, &s->filters, i, p->first, p->first + p->n,
+                              first_sound(&m->body, i), -1};
         float level = draw_way(&m->response, &place, s, rng);
         convolve_add(&s->convolver, &m->convolve, samples, n, &m->response, p->gain * level,
-                     pull_speech, &track);
+                     pull_track, &track);
     }
     channel_apply(samples, n, speech_power(m, samples, n), &x->channel, s->noise, &s->convolver,
                   &m->convolve, &m->response, rng);

@@ -6,6 +6,7 @@
 #define MEETING_H
 
 #include "prune/activity.h"
+#include "prune/body.h"
 #include "prune/simulate.h"
 
 struct meeting_speaker {
@@ -21,6 +22,8 @@ struct simulate_space {
     int n, room;
     struct meeting_speaker speakers[TURN_SPEAKERS];
     int n_speakers;
+    struct body_plan body;
+    float sound[BODY_MOST];    // one of its sounds
     uint8_t *marks;            // [n_speakers, n_steps] 1: speech at sample 160 s + 40
     int64_t n_steps, marks_room;
     struct convolve_space convolve;

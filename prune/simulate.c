@@ -18,7 +18,7 @@ const struct simulate_settings simulate_defaults = {
     .p_close = 0.25f, .p_measured = 0.15f, .p_far = 0.4f,
     .near_low = 0.2f, .near_high = 1.2f, .far_low = 1.0f, .far_high = 4.5f,
     .rt60_low = 0.1f, .rt60_high = 0.8f, .bridge = 0.5f,
-    .channel = CHANNEL_DEFAULTS,
+    .body = BODY_DEFAULTS, .channel = CHANNEL_DEFAULTS,
 };
 
 static int check(const struct simulate_settings *x, const struct speech_bank *speech,
@@ -40,6 +40,10 @@ static int check(const struct simulate_settings *x, const struct speech_bank *sp
         return fail(err, "impossible settings: SNR %g to %g dB, overlap times %g, turns times %g, "
                     "bridge %g s", x->channel.snr_low, x->channel.snr_high, x->turns.overlap,
                     x->turns.length, x->bridge);
+    if (!(x->body.breaths >= 0.0f && x->body.breaths <= 60.0f && x->body.laughs >= 0.0f &&
+          x->body.laughs <= 60.0f))
+        return fail(err, "%g breaths and %g laughs a minute: should be 0 to 60", x->body.breaths,
+                    x->body.laughs);
     return 0;
 }
 
@@ -165,6 +169,7 @@ void simulation_close(struct simulation *s)
         s->spaces = m->next;
         convolve_space_close(&m->convolve);
         turn_plan_release(&m->plan);
+        body_plan_release(&m->body);
         free(m->stretches);
         free(m->marks);
         free(m);

@@ -14,6 +14,7 @@
 #ifndef SIMULATE_H
 #define SIMULATE_H
 
+#include "prune/body.h"
 #include "prune/channel.h"
 #include "prune/clip.h"
 #include "prune/turn_taking.h"
@@ -23,7 +24,7 @@
 
 struct simulate_settings {
     int min_speakers, max_speakers;  // each number between is as likely
-    float p_nobody;        // a clip in which nobody speaks at all
+    float p_nobody;        // nobody says anything at all
     struct turn_settings turns;
     int voices;            // of each speaker, by other speeds: 1 (as recorded), 3, 5 or 7
     float level_sd;        // dB, between speakers of a meeting
@@ -35,6 +36,7 @@ struct simulate_settings {
     float near_low, near_high, far_low, far_high; // m
     float rt60_low, rt60_high;                    // s
     float bridge;          // s
+    struct body_settings body;
     struct channel_settings channel;
 };
 

@@ -114,6 +114,7 @@ static void test_labels_against_energy(void **state)
     settings.p_close = 1.0f;
     settings.level_sd = settings.turn_sd = settings.aside_db = 0.0f;
     settings.channel = (struct channel_settings){.level_low = -20.0f, .level_high = -20.0f};
+    settings.body = (struct body_settings){0}; // heard, but not labelled
     begin(&s, &settings, 20.0, check_seed());
     assert_int_equal(clip_init(&clip, s.source.n_samples, &err), 0);
     for (int i = 0; i < 25; i++) {
