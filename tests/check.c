@@ -149,7 +149,8 @@ void check_close(const char *what, const float *got, const float *want, size_t n
 uint64_t check_seed(void)
 {
     const char *given = getenv("CHECK_SEED");
-    uint64_t seed = given ? strtoull(given, NULL, 10) : (uint64_t)time(NULL);
+    uint64_t seed = !given ? 1 : strcmp(given, "clock") ? strtoull(given, NULL, 10)
+                                                        : (uint64_t)time(NULL);
 
     print_message("seed: CHECK_SEED=%llu\n", (unsigned long long)seed);
     return seed;

@@ -49,7 +49,8 @@ double check_error(const float *got, const float *want, size_t n);
 void check_close(const char *what, const float *got, const float *want, size_t n,
                  double tolerance);
 
-/* The seed of this run: CHECK_SEED from the environment or the clock; printed. */
+/* The seed of this run, printed: CHECK_SEED from the environment, a number or "clock"; else 1,
+ * so that a change is judged by what it changes. */
 uint64_t check_seed(void);
 
 /* Uniform in [-1, 1). */
