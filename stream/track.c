@@ -16,13 +16,13 @@ struct tracker_settings tracker_defaults(void)
         .min_speech_seconds = 1.5,
         .patience_seconds = 3.0,
         .threshold = 0.5f,
-        .slope = 20.0f,
+        .slope = 28.0f,
         .stranger = -3.0f,
-        .most_bond = 6.0f,
+        .most_bond = 3.0f,
         .loose_bond = 0.5f,
-        .exclusion = 4.0f,
+        .exclusion = 2.0f,
         .sure = 2.0f,
-        .stay = 1.0f,
+        .stay = 0.5f,
         .merge = 0.65f,
     };
 }
