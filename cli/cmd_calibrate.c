@@ -21,19 +21,19 @@ static const struct usage usage = {
     "the layer sum on clips of people whose turns are known (as `finetune` takes them: --speech or\n"
     "--data), so that a model's own speaker vectors are centred and scaled, and tell voices apart\n"
     "by their cosine. On more clips (of --dev-speech or --dev, if given) the error of the vectors\n"
-    "before and after is measured, and the distance at which voices are told apart becomes the\n"
-    "model's own threshold (config embedding_threshold). Everything else stays as it is. The last\n"
-    "step of training; the state of a run (FILE.run/last.safetensors) is a model, too.\n\n"
+    "before and after is measured. --threshold is written as the model's own (config\n"
+    "embedding_threshold), which `stream` and `diarize` take. Everything else stays as it is. The\n"
+    "last step of training; the state of a run (FILE.run/last.safetensors) is a model, too.\n\n"
     "  antiphon calibrate -m trained.safetensors --speech libri/ --noise noise/ -o mine.safetensors",
 };
 
-enum { CLIP_SECONDS = 60, LEAST_SPEAKERS = 3 };
+enum { CLIP_SECONDS = 150, LEAST_SPEAKERS = 3 };
 
 struct arguments {
     struct finetune_data data;
     const char *model, *output;
     int clips, dev_clips, threads;
-    double ridge;
+    double ridge, threshold;
     long long seed;
 };
 
@@ -158,13 +158,13 @@ static int try_clip(struct vector_trials *v, const struct ear *e, const float *w
     return vector_trials_add(v, vectors, e->n, CLIP_MAX_SPEAKERS, c->readout.embedding, err);
 }
 
-/* Errors of the vectors as they were and as they are, and the threshold. */
-static int measure(double *threshold, const struct readout_pair *pair, const struct arguments *a,
+/* Errors of the vectors as they were and as they are. */
+static int measure(const struct readout_pair *pair, const struct arguments *a,
                    const struct model *m, const struct clip_source *source, uint64_t first,
                    struct error *err)
 {
     struct vector_trials was = {0}, is = {0};
-    double before, after, ignored;
+    double before, after, distance;
     struct progress bar;
     struct ear e = {0};
     int status = ear_open(&e, m, source->n_samples, err);
@@ -183,12 +183,12 @@ static int measure(double *threshold, const struct readout_pair *pair, const str
     }
     progress_end(&bar);
     if (status == 0)
-        status = vector_trials_equal_error(&before, &ignored, &was, err) ||
-                 vector_trials_equal_error(&after, threshold, &is, err) ? -1 : 0;
+        status = vector_trials_equal_error(&before, &distance, &was, err) ||
+                 vector_trials_equal_error(&after, &distance, &is, err) ? -1 : 0;
     if (status == 0)
         printf("equal error of one second against a speaker: %.2f %% before, %.2f %% now, in %d "
-               "and %d trials; threshold %.2f\n", before, after, is.same.n, is.different.n,
-               *threshold);
+               "and %d trials; of much speech it would be at distance %.2f\n", before, after,
+               is.same.n, is.different.n, distance);
     vector_trials_close(&was);
     vector_trials_close(&is);
     free(vectors);
@@ -212,10 +212,9 @@ static char *with_threshold(const char *config, double threshold)
 }
 
 static int write_model(const struct readout_pair *pair, const struct arguments *a,
-                       const struct loaded *l, double threshold, double speakers,
-                       struct error *err)
+                       const struct loaded *l, double speakers, struct error *err)
 {
-    char *config = with_threshold(l->checkpoint.config, threshold), provenance[1024];
+    char *config = with_threshold(l->checkpoint.config, a->threshold), provenance[1024];
     struct export e;
     int status;
 
@@ -246,7 +245,7 @@ static int calibrate(struct arguments *a, const struct loaded *l, struct error *
     size_t E = (size_t)m->config.readout.embedding, C = (size_t)m->config.wavlm.embed;
     struct finetune_sources *sources = calloc(1, sizeof(*sources));
     struct readout_pair pair = {calloc(E * C + 1, sizeof(float)), calloc(E + 1, sizeof(float))};
-    double speakers = 0.0, threshold = 0.0;
+    double speakers = 0.0;
     int status = 0;
 
     if (!m->config.readout.present || !E || !l->checkpoint.config)
@@ -265,10 +264,10 @@ static int calibrate(struct arguments *a, const struct loaded *l, struct error *
     if (status == 0)
         status = gather(&pair, a, m, sources->train, &speakers, err);
     if (status == 0)
-        status = measure(&threshold, &pair, a, m, sources->dev ? sources->dev : sources->train,
+        status = measure(&pair, a, m, sources->dev ? sources->dev : sources->train,
                          sources->dev ? 0 : (uint64_t)a->clips, err);
     if (status == 0)
-        status = write_model(&pair, a, l, threshold, speakers, err);
+        status = write_model(&pair, a, l, speakers, err);
     if (status == 0)
         fprintf(stderr, "%s is made: vectors from %.0f speakers\n", a->output, speakers);
     if (sources)
@@ -288,22 +287,26 @@ static int check_arguments(const struct arguments *a, struct error *err)
         return fail(err, "a number is out of range: see antiphon help calibrate");
     if (!(a->ridge >= 0.0 && a->ridge <= 100.0))
         return fail(err, "--ridge %g: expected 0 to 100", a->ridge);
+    if (!(a->threshold > 0.0 && a->threshold <= 2.0))
+        return fail(err, "--threshold %g: a cosine distance above 0 and at most 2", a->threshold);
     return 0;
 }
 
 int cmd_calibrate(int argc, const char **argv, struct error *err)
 {
-    struct arguments a = {.clips = 120, .dev_clips = 24, .ridge = 0.01, .seed = 1,
+    struct arguments a = {.clips = 48, .dev_clips = 10, .ridge = 0.01, .threshold = 0.5, .seed = 1,
                           .threads = (int)sysconf(_SC_NPROCESSORS_ONLN)};
     const struct poptOption table[] = {
         FINETUNE_DATA_OPTIONS(a.data),
         {"model", 'm', POPT_ARG_STRING, &a.model, 0, "model file (built-in)", "FILE"},
         {"output", 'o', POPT_ARG_STRING, &a.output, 0, "the model to make", "FILE"},
-        {"clips", 0, POPT_ARG_INT, &a.clips, 0, "to learn from (120; simulated ones of 60 s)",
+        {"clips", 0, POPT_ARG_INT, &a.clips, 0, "to learn from (48; simulated ones of 150 s)",
          "N"},
-        {"dev-clips", 0, POPT_ARG_INT, &a.dev_clips, 0, "to measure on (24)", "N"},
+        {"dev-clips", 0, POPT_ARG_INT, &a.dev_clips, 0, "to measure on (10)", "N"},
         {"ridge", 0, POPT_ARG_DOUBLE, &a.ridge, 0,
          "added to the scatter within speakers, of its mean variance (0.01)", "R"},
+        {"threshold", 0, POPT_ARG_DOUBLE, &a.threshold, 0,
+         "cosine distance beyond which a voice is another's (0.5)", "D"},
         {"threads", 0, POPT_ARG_INT, &a.threads, 0, "processors to use (all)", "N"},
         {"seed", 0, POPT_ARG_LONGLONG, &a.seed, 0, "of the simulated clips (1)", "N"},
         POPT_TABLEEND,

@@ -10,8 +10,8 @@
  * and bias: nothing changes but two tensors. Vectors of a trained readout tell who speaks,
  * but lie in a narrow cone and are stretched along few directions; these do not.
  *
- * Then, on other clips, the cosine at which stretches of a speaker and of others err as
- * often is measured: the model's own threshold. Thread: one. */
+ * Trials measure, on other clips, how often stretches of a speaker and of others err.
+ * Thread: one. */
 #ifndef CALIBRATE_H
 #define CALIBRATE_H
 

@@ -54,7 +54,8 @@ struct tracker_settings {
     int max_speakers;   // lasting ones; 0: REPORT_MAX_SPEAKERS
     double min_speech_seconds; // of clean speech before a voice is new
     double patience_seconds;   // the longest a turn is held back
-    float threshold;    // cosine distance beyond which it is another voice
+    float threshold;    // cosine distance beyond which it is another voice; to an engine 0:
+                        // the model's own
     /* Log odds, see track_score.c. */
     float most_bond, loose_bond, exclusion, sure, stay;
     float slope, stranger; // see voices.h

@@ -42,7 +42,7 @@ struct prototype {
 enum voices_change { VOICES_SAME, VOICES_PARTED, VOICES_ONE };
 
 struct voices_thresholds {
-    float distance; // cosine distance at which much speech of one voice and of two err as often
+    float distance; // cosine distance of much speech, beyond which it is rather another's
     float slope;    // log odds a unit of cosine
     float stranger; // log odds that somebody is new, for each voice there is
     float merge;    // cosine above which two voices are one

@@ -6,8 +6,9 @@
 #
 # Three runs, each from where the one before ended: short meetings of two, then ten seconds of up to
 # four people with the speaker vectors' loss against all voices, then twenty seconds, as the rate
-# goes to nothing. Each may be killed and goes on by the same command. At the end the weights
-# become bfloat16.
+# goes to nothing. Each may be killed and goes on by the same command. At the end the
+# speaker vectors are calibrated on the people of the training, measured on those of the validation, and the
+# weights become bfloat16.
 #
 # The model in the program had 106 hours of audio in that way, on two shared cores: LibriSpeech's and
 # VCTK's voices and two of Microsoft's, without eight kept for validation. It was stopped by the
@@ -35,4 +36,6 @@ run four -m "$out/two.safetensors.run/last.safetensors" --chunk 10 --batch 16 --
     --vector 0.03 --warmup 30 --lr 1e-3 --seed 2 --steps "${STEPS2:-550}"
 run long -m "$out/four.safetensors.run/last.safetensors" --chunk 20 --batch 8 --voices 5 \
     --vector 0.05 --ema 0.995 --warmup 30 --lr 1e-3 --schedule cosine --seed 3 --steps "${STEPS3:-1000}"
-"$antiphon" convert "$out/long.safetensors" --dtype bf16 -o "$out/builtin.safetensors"
+"$antiphon" calibrate -m "$out/long.safetensors" --speech "$speech" --noise "$noise" --rir "$rir" \
+    --dev-speech "$dev" --clips "${CLIPS:-48}" -o "$out/calibrated.safetensors"
+"$antiphon" convert "$out/calibrated.safetensors" --dtype bf16 -o "$out/builtin.safetensors"
