@@ -159,10 +159,10 @@ static int write_folder(struct simulation *s, const struct folder_settings *f,
     progress_begin(&bar, "simulating", "s", f->seconds * f->n_meetings);
     status = simulate_folder_write(s, f, &turns, &uem, show_progress, &bar, err);
     progress_end(&bar);
-    if (status == 0)
-        status = turn_stats_of(&stats, &turns, &uem, err);
-    if (status == 0)
+    if (status == 0 && turn_stats_of(&stats, &turns, &uem, err) == 0)
         print_stats(&stats, target);
+    else if (status == 0) // the meetings are there all the same
+        fprintf(stderr, "antiphon simulate: no statistics: %s\n", err->text);
     turns_release(&turns);
     turns_release(&uem);
     return status;
