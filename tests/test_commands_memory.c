@@ -176,16 +176,14 @@ static void write_speech(void)
 }
 
 #define NETWORK "@golden/resnet34_tiny/pytorch_model.bin"
-#define QUICK "--threads", "2", "--window", "1", "--step", "1"
+#define QUICK "--threads", "2", "--window", "1.5", "--step", "1.5"
 
 static void test_diarize(void **state)
 {
     static const struct line lines[] = {
-        {"diarize", cmd_diarize, {"diarize", "%talk.wav", "-o", "%out/t.rttm", QUICK}, NULL},
-        {"diarize to a folder", cmd_diarize,
-         {"diarize", "%talk.wav", "-o", "%out/", "--jobs", "2", QUICK}, NULL},
-        {"diarize with a network", cmd_diarize,
-         {"diarize", "%talk.wav", "-e", NETWORK, "-o", "%out/t.vtt", QUICK}, NULL},
+        {"diarize", cmd_diarize, {"diarize", "%talk.wav", "-o", "%out/t.vtt", QUICK}, NULL},
+        {"diarize to a folder, with a network", cmd_diarize,
+         {"diarize", "%talk.wav", "-e", NETWORK, "-o", "%out/", "--jobs", "2", QUICK}, NULL},
         {"diarize online", cmd_diarize,
          {"diarize", "%talk.wav", "--clustering", "online", "-o", "%out/t.TextGrid"}, NULL},
     };
@@ -242,7 +240,7 @@ static void test_results(void **state)
         {"score", cmd_score, {"score", "--ref", TURNS, "--sys", TURNS, "--json"}, NULL},
         {"plot", cmd_plot, {"plot", TURNS, TURNS, "-o", "%out/t.svg"}, NULL},
         {"evaluate", cmd_evaluate,
-         {"evaluate", "--block-ms", "1000,whole", "--chunk", "1", "%meeting"}, NULL},
+         {"evaluate", "--block-ms", "whole", "--chunk", "1", "%meeting"}, NULL},
         {"plot of a model", cmd_plot,
          {"plot", "@golden/wavlm_pruned_tiny/model.pt", "-o", "%out/m.svg"}, NULL},
     };
