@@ -15,7 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 static const struct usage usage = {
     "",
@@ -295,7 +294,7 @@ int cmd_finetune(int argc, const char **argv, struct error *err)
         .clip_quantile = 0.9, .dropout = -1.0, .beta2 = 0.999, .extractor_gradient = 0.1,
         .scores = 1.0, .vector_margin = 0.2, .vector_ramp = 1000,
         .vector_scale = 30.0,
-        .batch = 16, .accumulate = 1, .threads = (int)sysconf(_SC_NPROCESSORS_ONLN),
+        .batch = 16, .accumulate = 1, .threads = options_processors(TEAM_MAX),
         .dev_clips = 32, .average = 5, .steps = 10000, .validate_every = 500, .save_every = 100,
         .seed = 1, .data.augment = 0.5,
     };
@@ -380,7 +379,9 @@ int cmd_finetune(int argc, const char **argv, struct error *err)
         } else {
             char *freeze = a.freeze ? strdup(a.freeze) : NULL;
             status = STATUS_FAILED;
-            if (ranks_open(&ranks, err) == 0) {
+            if (a.freeze && !freeze) {
+                fail(err, "out of memory");
+            } else if (ranks_open(&ranks, err) == 0) {
                 status = finetune(&a, freeze, &ranks, err) ? STATUS_FAILED : STATUS_DONE;
                 if (status == STATUS_FAILED && ranks.size > 1) {
                     fprintf(stderr, "antiphon: rank %d: %s\n", ranks.rank, err->text);
