@@ -49,6 +49,7 @@ struct arguments {
 
 struct figures {
     double audio_seconds, seconds, stage[N_STAGES], live_macs, peak_gflops;
+    double processor_seconds; // of all threads; a busy machine does not lengthen them
     double p50_ms, p99_ms, max_ms, load_seconds;
     long rss_bytes;
     struct reach reach;
@@ -98,13 +99,14 @@ static void run(struct figures *f, struct stepper *s, const float *audio, int64_
         chunk_put(&s->chunk, (size_t)put);
         at += put;
         while (stepper_next(s, &step, 0)) {
-            double begin = clock_monotonic();
+            double begin = clock_monotonic(), computed = clock_process();
             if (step.block.frame < skip)
                 memset(s->acts.seconds, 0, sizeof(s->acts.seconds));
             stepper_run(s, &step);
             if (step.block.frame >= skip) {
                 times[n_steps] = clock_monotonic() - begin;
                 f->seconds += times[n_steps++];
+                f->processor_seconds += clock_process() - computed;
             }
             stepper_done(s, &step);
             progress_at(&progress, (double)at / 16000.0); // outside what is timed
@@ -166,6 +168,7 @@ static int print_json(const struct figures *f, struct error *err)
 
     cJSON_AddStringToObject(json, "model", f->name);
     cJSON_AddNumberToObject(json, "rtf", f->seconds / f->audio_seconds);
+    cJSON_AddNumberToObject(json, "processor_rtf", f->processor_seconds / f->audio_seconds);
     cJSON_AddNumberToObject(json, "audio_seconds", f->audio_seconds);
     cJSON_AddNumberToObject(json, "block_ms", f->reach.block_frames * 20);
     cJSON_AddStringToObject(json, "live", f->reach.window_frames ? "window" : "block-causal");
@@ -206,6 +209,8 @@ static void print_text(const struct figures *f)
         printf("  real-time factor  %.4f (%.1f times faster than the audio)\n", rtf, 1.0 / rtf);
     else
         printf("  real-time factor  %.4f: too slow to run live here\n", rtf);
+    printf("  processor time    %.4f s per second of audio\n",
+           f->processor_seconds / f->audio_seconds);
     printf("  time a step       %.2f ms median, %.2f ms 99 %%, %.2f ms at most\n", f->p50_ms,
            f->p99_ms, f->max_ms);
     for (int i = 0; i < N_STAGES; i++)

@@ -16,7 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 static const struct usage usage = {
     "AUDIO...",
@@ -337,16 +336,9 @@ static int diarize(struct arguments *a, const char *const *paths, int n, struct 
     return status;
 }
 
-static int n_cores(void)
-{
-    long n = sysconf(_SC_NPROCESSORS_ONLN);
-
-    return n < 1 ? 1 : n > JOBS_MAX ? JOBS_MAX : (int)n;
-}
-
 int cmd_diarize(int argc, const char **argv, struct error *err)
 {
-    struct arguments a = {.clustering = "ahc", .jobs = 1, .threads = n_cores(), .min_size = -1,
+    struct arguments a = {.clustering = "ahc", .jobs = 1, .threads = options_processors(JOBS_MAX), .min_size = -1,
                           .threshold = NAN, .window = NAN, .step = NAN};
     const struct poptOption table[] = {
         {"output", 'o', POPT_ARG_STRING, &a.output, 0, "write there [stdout]", "FILE or FOLDER"},

@@ -100,6 +100,7 @@ int cmd_prune(int argc, const char **argv, struct error *err)
         TEXT("block-ms", blocks, "blocks of the student to draw from, or whole", "LIST"),
         TEXT("left-ms", lefts, "left contexts to draw from", "LIST"),
         SWITCH("recompute", recompute, "less memory, more time"),
+        SWITCH("bf16", bf16, "round the factors of products to bfloat16: faster with AVX512_BF16"),
         WHOLE("dev-clips", dev_clips, "clips of a validation (32)"),
         WHOLE("average", average, "so many best models make a stage's result (5)"),
         COUNT("validate-every", validate_every, "steps (500)"),

@@ -9,7 +9,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 static const struct usage usage = {
     "",
@@ -159,10 +158,10 @@ static int write_folder(struct simulation *s, const struct folder_settings *f,
     progress_begin(&bar, "simulating", "s", f->seconds * f->n_meetings);
     status = simulate_folder_write(s, f, &turns, &uem, show_progress, &bar, err);
     progress_end(&bar);
-    if (status == 0)
-        status = turn_stats_of(&stats, &turns, &uem, err);
-    if (status == 0)
+    if (status == 0 && turn_stats_of(&stats, &turns, &uem, err) == 0)
         print_stats(&stats, target);
+    else if (status == 0) // the meetings are there all the same
+        fprintf(stderr, "antiphon simulate: no statistics: %s\n", err->text);
     turns_release(&turns);
     turns_release(&uem);
     return status;
@@ -236,17 +235,10 @@ static int check_arguments(const struct arguments *a, struct error *err)
     return a->fit ? 0 : simulate_folder_check(&f, err);
 }
 
-static int processors(void)
-{
-    long n = sysconf(_SC_NPROCESSORS_ONLN);
-
-    return n < 1 ? 1 : n > 64 ? 64 : (int)n;
-}
-
 int cmd_simulate(int argc, const char **argv, struct error *err)
 {
     struct arguments a = {.format = "flac", .meetings = 10, .min_speakers = 1, .max_speakers = 4, .voices = 5,
-                          .threads = processors(), .minutes = 5.0, .overlap = -1.0};
+                          .threads = options_processors(64), .minutes = 5.0, .overlap = -1.0};
     const struct poptOption table[] = {
         {"speech", 0, POPT_ARG_STRING, &a.speech, 0, "recordings of one person each", "DIR"},
         {"noise", 0, POPT_ARG_STRING, &a.noise, 0, "recordings of noise", "DIR"},

@@ -63,13 +63,13 @@ static int write_file(const char *path, const char *text, size_t n, struct error
     return outfile_commit(&f, err);
 }
 
-static int write_labels(const struct diarize_output *o, const struct diarize_job *job,
-                        struct error *err)
+static int put_labels(const char *path, enum labels_format format, const struct diarize_job *job,
+                      struct error *err)
 {
     struct labels *l;
     int status = 0;
 
-    if (labels_open(&l, o->path, o->format, err))
+    if (labels_open(&l, path, format, err))
         return -1;
     for (size_t i = 0; status == 0 && i < job->regions.n; i++) {
         const struct turn *t = &job->regions.list[i];
@@ -80,6 +80,21 @@ static int write_labels(const struct diarize_output *o, const struct diarize_job
         return -1;
     }
     return labels_close(&l, job->seconds, err);
+}
+
+/* Labels are made for what grows; here they are there whole or not at all. */
+static int write_labels(const struct diarize_output *o, const struct diarize_job *job,
+                        struct error *err)
+{
+    struct outfile f;
+
+    if (outfile_open(&f, o->path, err))
+        return -1;
+    if (put_labels(f.temporary ? f.temporary : f.path, o->format, job, err)) {
+        outfile_discard(&f);
+        return -1;
+    }
+    return outfile_commit(&f, err);
 }
 
 static int put_text(struct diarize_output *o, const struct diarize_job *job, const char *text,

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { HELP = 1 << 20 };
 
@@ -109,6 +110,13 @@ void options_close(struct options *o)
     if (o->context)
         poptFreeContext(o->context);
     *o = (struct options){0};
+}
+
+int options_processors(int most)
+{
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
+
+    return n < 1 ? 1 : n > most ? most : (int)n;
 }
 
 int options_expect(const struct options *o, int min, int max, const struct usage *usage,

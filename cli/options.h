@@ -33,6 +33,9 @@ int options_open(struct options *o, int argc, const char **argv, const struct po
 /* Frees the texts that options were set to: use them before. */
 void options_close(struct options *o);
 
+/* Processors of this machine, at least 1, at most `most`: --threads unless it says so. */
+int options_processors(int most);
+
 /* Checks the number of arguments: -1 with the usage line in err. */
 int options_expect(const struct options *o, int min, int max, const struct usage *usage,
                    struct error *err);

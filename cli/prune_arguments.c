@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include "cli/prune_arguments.h"
 
+#include "cli/options.h"
+#include "prune/team.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 struct preset {
     const char *name;
@@ -54,7 +56,7 @@ struct prune_arguments prune_arguments_defaults(void)
     struct prune_arguments a = {
         .blocks = "160,320,500,1000,whole", .lefts = "4000,8000,whole", .units = "conv,head,interm",
         .target = "params", .stages = "1,2,3", .by = "gates", .l1 = 1.0, .cos = 1.0,
-        .dropout = -1.0, .accumulate = 1, .threads = (int)sysconf(_SC_NPROCESSORS_ONLN),
+        .dropout = -1.0, .accumulate = 1, .threads = options_processors(TEAM_MAX),
         .dev_clips = 32, .average = 5, .epoch_clips = 20000, .save_every = 100,
         .validate_every = 500, .seed = 1, .data.augment = 0.5,
     };

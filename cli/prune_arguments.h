@@ -15,7 +15,7 @@ struct prune_arguments {
     double sparsity, distill_lr, reg_lr, lr, lr_encoder, l1, l2, cos, dropout, affinity, hours, clip;
     double vector;
     double ema;
-    int batch, accumulate, threads, recompute, print_config, dev_clips, average, log_sigmoid;
+    int batch, accumulate, threads, recompute, bf16, print_config, dev_clips, average, log_sigmoid;
     int masked_norms;
     double epochs, warmup_epochs, distill_epochs, train_epochs;
     long epoch_clips, steps, distill_steps, train_steps, save_every, validate_every;

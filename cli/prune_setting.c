@@ -168,6 +168,7 @@ int pruning_trainer_settings(struct trainer_settings *s, const struct pruning *p
     s->clip = a->clip;
     s->dropout = a->dropout;
     s->recompute = a->recompute;
+    s->bf16 = a->bf16;
     s->seed = (uint64_t)a->seed;
     if (stage == STAGE_TRAIN) {
         s->lr = a->lr;

@@ -55,7 +55,7 @@ static int run_stage(struct pruning *p, struct trainer *t, const char *name, con
     stage_path(p, name, folder);
     if (first)
         fprintf(stderr, "%s: %ld steps\n", what, t->settings.steps);
-    training_bar_begin(&bar, what, t->settings.steps, first);
+    training_bar_begin(&bar, what, &t->settings, first);
     int end = run_training(t, &run, err);
     training_bar_end(&bar);
     if (end == RUN_INTERRUPTED && first)

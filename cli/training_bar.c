@@ -1,14 +1,20 @@
 // SPDX-License-Identifier: MIT
 #include "cli/training_bar.h"
 
+#include "model/gemm_bf16.h"
+
 #include <stdio.h>
 
-void training_bar_begin(struct training_bar *b, const char *what, long steps, int shown)
+void training_bar_begin(struct training_bar *b, const char *what,
+                        const struct trainer_settings *s, int shown)
 {
     *b = (struct training_bar){.shown = shown};
     snprintf(b->what, sizeof(b->what), "%s", what);
-    if (shown)
-        progress_begin(&b->progress, b->what, "steps", (double)steps);
+    if (!shown)
+        return;
+    if (s->bf16 && !gemm_bf16_is_fast())
+        fprintf(stderr, "this processor has no instructions for bfloat16: --bf16 makes it slower\n");
+    progress_begin(&b->progress, b->what, "steps", (double)s->steps);
 }
 
 void training_bar_end(struct training_bar *b)

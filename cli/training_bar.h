@@ -14,7 +14,8 @@ struct training_bar {
     int shown; // 0: another rank shows it
 };
 
-void training_bar_begin(struct training_bar *b, const char *what, long steps, int shown);
+void training_bar_begin(struct training_bar *b, const char *what,
+                        const struct trainer_settings *s, int shown);
 void training_bar_end(struct training_bar *b);
 
 /* For run_settings.tell. */

@@ -3,7 +3,6 @@
 
 #include "model/clock.h"
 #include "model/kernels.h"
-#include "model/narrow.h"
 
 #include <cblas.h> // brings complex.h
 #include <math.h>
@@ -11,44 +10,6 @@
 #include <string.h>
 
 #undef I // complex.h takes the letter of our inner axis
-
-static _Thread_local double flops;
-
-void op_count(int M, int N, int K)
-{
-    flops += 2.0 * M * N * K;
-}
-
-double op_flops(void)
-{
-    return flops;
-}
-
-void gemm_nt(float *c, int ldc, const float *a, int lda, const float *b, int ldb, int M, int N,
-             int K, float alpha, float beta)
-{
-    op_count(M, N, K);
-    if (narrow_nt(c, ldc, a, lda, b, ldb, M, N, K, alpha, beta))
-        return;
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, M, N, K, alpha, a, lda, b, ldb, beta, c,
-                ldc);
-}
-
-void gemm_nn(float *c, int ldc, const float *a, int lda, const float *b, int ldb, int M, int N,
-             int K, float alpha, float beta)
-{
-    op_count(M, N, K);
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, M, N, K, alpha, a, lda, b, ldb, beta, c,
-                ldc);
-}
-
-void gemm_tn(float *c, int ldc, const float *a, int lda, const float *b, int ldb, int M, int N,
-             int K, float alpha, float beta)
-{
-    op_count(M, N, K);
-    cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, M, N, K, alpha, a, lda, b, ldb, beta, c,
-                ldc);
-}
 
 static void fill_rows(float *y, const float *bias, int T, int O)
 {

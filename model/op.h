@@ -11,6 +11,7 @@
 #define OP_H
 
 #include "model/error.h"
+#include "model/gemm.h"
 
 #include <stddef.h>
 
@@ -21,18 +22,6 @@
  * y and x must not overlap. */
 void linear_forward(float *restrict y, const float *restrict x, const float *w, const float *bias,
                     int T, int I, int O);
-
-/* c[m,n] = alpha sum_k a[m,k] b[n,k] + beta c[m,n], rows lda, ldb, ldc apart. */
-void gemm_nt(float *c, int ldc, const float *a, int lda, const float *b, int ldb, int M, int N,
-             int K, float alpha, float beta);
-
-/* c[m,n] = alpha sum_k a[m,k] b[k,n] + beta c[m,n], likewise. */
-void gemm_nn(float *c, int ldc, const float *a, int lda, const float *b, int ldb, int M, int N,
-             int K, float alpha, float beta);
-
-/* c[m,n] = alpha sum_k a[k,m] b[k,n] + beta c[m,n], likewise. */
-void gemm_tn(float *c, int ldc, const float *a, int lda, const float *b, int ldb, int M, int N,
-             int K, float alpha, float beta);
 
 /* dx[t,i] = sum_o dy[t,o] w[o,i] + beta dx[t,i];  dw[o,i] += sum_t dy[t,o] x[t,i];
  * db[o] += sum_t dy[t,o]. dx or db may be NULL: not wanted. */
@@ -61,15 +50,8 @@ void log_softmax_backward(float *dx, const float *dy, const float *y, int T, int
 /* Number of threads the matrix products of this process use from now on. */
 void op_set_threads(int n);
 
-/* Floating-point operations that this thread has made so far, two for each multiplication
- * and addition: all matrix products, and what op_count was told. */
-double op_flops(void);
-
-/* Counts a product [M,K] x [K,N] that was made elsewhere, or what costs as much. */
-void op_count(int M, int N, int K);
-
 /* The best rate of several products of large matrices, in floating-point
- * operations a second, by as many threads as are set. Returns -1 without memory. */
+ * operations a second, by as many threads as are set and in the caller's precision. Returns -1 without memory. */
 double op_peak(struct error *err);
 
 /* The kernels that the BLAS library chose, e.g. "SkylakeX". */

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -173,15 +174,49 @@ static int read_list(struct data_lists *l, const char *folder, const char *file,
     return status;
 }
 
-/* Until all are read a speaker's number is that of the order of mention. */
+/* Where the name stands in the table, or where it would. */
+static int *slot_of(const struct data_lists *l, struct field name)
+{
+    uint64_t hash = 14695981039346656037u; // FNV-1a
+
+    for (size_t i = 0; i < name.n; i++)
+        hash = (hash ^ (unsigned char)name.at[i]) * 1099511628211u;
+    size_t at = (size_t)(hash ^ hash >> 32) & (l->n_slots - 1);
+    while (l->slots[at] && !scan_is(name, l->speakers[l->slots[at] - 1]))
+        at = (at + 1) & (l->n_slots - 1);
+    return &l->slots[at];
+}
+
+/* Keeps half of the table free. */
+static int grow_slots(struct data_lists *l, struct error *err)
+{
+    size_t n = l->n_slots ? 2 * l->n_slots : 64;
+    int *slots;
+
+    if (2 * ((size_t)l->n_speakers + 1) <= l->n_slots)
+        return 0;
+    slots = calloc(n, sizeof(*slots));
+    if (!slots)
+        return fail(err, "out of memory for %d speakers", l->n_speakers);
+    free(l->slots);
+    l->slots = slots;
+    l->n_slots = n;
+    for (int i = 0; i < l->n_speakers; i++)
+        *slot_of(l, (struct field){l->speakers[i], strlen(l->speakers[i])}) = i + 1;
+    return 0;
+}
+
+/* A speaker's number is that of the order of mention. */
 static int speaker_number(struct data_lists *l, struct field name, struct error *err)
 {
     void *grow;
+    int *slot;
 
-    for (int i = l->n_speakers - 1; i >= 0; i--) { // the last ones are the likeliest
-        if (scan_is(name, l->speakers[i]))
-            return i;
-    }
+    if (grow_slots(l, err))
+        return -1;
+    slot = slot_of(l, name);
+    if (*slot)
+        return *slot - 1;
     grow = grown(l->speakers, l->n_speakers, &l->speakers_room, sizeof(*l->speakers), err);
     if (!grow)
         return -1;
@@ -189,7 +224,8 @@ static int speaker_number(struct data_lists *l, struct field name, struct error 
     l->speakers[l->n_speakers] = strndup(name.at, name.n);
     if (!l->speakers[l->n_speakers])
         return fail(err, "out of memory");
-    return l->n_speakers++;
+    *slot = ++l->n_speakers;
+    return l->n_speakers - 1;
 }
 
 static int add_turn(struct data_lists *l, const char *folder, struct field line, int number,
@@ -304,5 +340,6 @@ void data_lists_release(struct data_lists *l)
     free(l->recordings);
     free(l->by_name);
     free(l->speakers);
+    free(l->slots);
     *l = (struct data_lists){0};
 }

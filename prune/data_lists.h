@@ -13,6 +13,8 @@
 
 #include "model/error.h"
 
+#include <stddef.h>
+
 struct data_turn {
     float start, end; // s, in single precision as upstream's labels have them
     int speaker;      // of the folder
@@ -38,6 +40,8 @@ struct data_lists {
     int *by_name;                      // [n] their numbers, sorted by name
     char **speakers;                   // in order of mention; one name is one person everywhere
     int n, room, n_speakers, speakers_room;
+    int *slots;                        // [n_slots] speakers by their names' hashes: number + 1, or 0
+    size_t n_slots;                    // a power of two, at least twice n_speakers
 };
 
 int data_lists_read(struct data_lists *l, const char *folder, struct error *err);

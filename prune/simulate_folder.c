@@ -241,29 +241,23 @@ static int write_lists(struct work *w, const char *final, struct turns *turns,
     return status ? -1 : 0;
 }
 
-static void remove_folder(const char *folder)
-{
-    DIR *d = opendir(folder);
-
-    if (!d)
-        return;
-    for (struct dirent *e = readdir(d); e; e = readdir(d)) {
-        char path[PATH_MAX + 320];
-        snprintf(path, sizeof(path), "%s/%s", folder, e->d_name);
-        if (strcmp(e->d_name, ".") && strcmp(e->d_name, ".."))
-            unlink(path);
-    }
-    closedir(d);
-    rmdir(folder);
-}
-
+/* By the names that were given: reading the folder would take memory, which may be what
+ * has ended. */
 static void discard(const struct work *w)
 {
-    char audio[PATH_MAX + 16];
+    static const char *const lists[] = {"rttm", "all.uem", "wav.scp", "audio"};
+    char path[PATH_MAX + 64], name[32];
 
-    snprintf(audio, sizeof(audio), "%s/audio", w->partial);
-    remove_folder(audio);
-    remove_folder(w->partial);
+    for (int i = 0; i < w->f->n_meetings; i++) {
+        meeting_name(name, i);
+        snprintf(path, sizeof(path), "%s/audio/%s.%s", w->partial, name, w->f->format);
+        unlink(path);
+    }
+    for (int i = 0; i < 4; i++) {
+        snprintf(path, sizeof(path), "%s/%s", w->partial, lists[i]);
+        remove(path);
+    }
+    rmdir(w->partial);
 }
 
 /* The folder's full name, which it will have: wav.scp has it. */

@@ -48,6 +48,7 @@ struct trainer_settings {
     int exact;          // permutation by least NLL
     int frozen_batch_norm; // BatchNorm uses its running statistics
     int recompute;
+    int bf16;           // products of training steps by gemm_bf16.h; validation stays exact
     int block_frames[TRAINER_MAX_REACHES], n_blocks; // drawn of these; 0: whole
     int left_frames[TRAINER_MAX_REACHES], n_lefts;   // 0: whole
     const char *freeze[TRAINER_MAX_FREEZE]; // patterns of names (fnmatch)
@@ -67,7 +68,7 @@ struct step_report {
     double lr, norm, clip;
     double seconds, audio_seconds; // of this step, over all ranks
     double cpu_seconds;            // that this process computed for it
-    double gemm_share;             // of the peak, this process
+    double gemm_share;             // of the peak in single precision, this process
     int block_frames, left_frames; // 0: whole
     double sparsity, target;       // expected now and aimed at; both 0 without gates
 };

@@ -278,10 +278,8 @@ static void blame(struct trainer *t, struct worker *w, double loss)
     report_failure(t, &err);
 }
 
-void worker_train(void *user, int member)
+static void train_on_batch(struct trainer *t, struct worker *w, int member)
 {
-    struct trainer *t = user;
-    struct worker *w = &t->workers[member];
     const struct trainer_settings *s = &t->settings;
     int last = t->micro == s->accumulate - 1, size = t->ranks ? t->ranks->size : 1;
     int rank = t->ranks ? t->ranks->rank : 0;
@@ -340,6 +338,15 @@ void worker_train(void *user, int member)
     walk_backward(&w->gradients, &w->acts, &w->state, &t->model, &slopes,
                   effective_left(t, t->left_frames), w->blocks, n_blocks);
     w->flops += op_flops() - flops;
+}
+
+void worker_train(void *user, int member)
+{
+    struct trainer *t = user;
+    enum gemm_precision was = gemm_set_precision(t->settings.bf16 ? GEMM_BF16 : GEMM_F32);
+
+    train_on_batch(t, &t->workers[member], member);
+    gemm_set_precision(was);
 }
 
 void worker_validate(void *user, int member)

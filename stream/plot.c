@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "stream/plot.h"
 
-#include "model/outfile.h"
 #include "stream/plot_ink.h"
+#include "stream/plot_svg.h"
 #include "stream/score.h"
 
-#include <cairo-svg.h>
 #include <fontconfig/fontconfig.h>
 #include <math.h>
 #include <stdio.h>
@@ -341,11 +340,28 @@ static double draw_head(struct picture *p, const struct plot_settings *settings)
     return draw_legend(p, y + 22.0) + 6.0;
 }
 
-static void draw(struct picture *p, const struct plot_settings *settings)
+/* What plot_svg is given. */
+struct drawing {
+    struct picture *picture;
+    const struct plot_settings *settings;
+};
+
+/* Where the rows begin hangs on how the legend breaks: a first drawing finds out. */
+static void measure(cairo_t *cr, const void *what)
 {
-    cairo_set_source_rgb(p->cr, 1.0, 1.0, 1.0);
-    cairo_paint(p->cr);
-    p->rows_top = draw_head(p, settings);
+    const struct drawing *d = what;
+    struct picture *p = d->picture;
+
+    p->cr = cr;
+    p->rows_top = draw_head(p, d->settings);
+    p->height = p->rows_top + p->n_rows * p->row_height;
+}
+
+static void draw(cairo_t *cr, const void *what)
+{
+    struct picture *p = ((const struct drawing *)what)->picture;
+
+    measure(cr, what);
     for (int row = 0; row < p->n_rows; row++) {
         draw_axis(p, row);
         draw_labels(p, row);
@@ -353,52 +369,6 @@ static void draw(struct picture *p, const struct plot_settings *settings)
     draw_turns(p);
     if (p->side[1])
         draw_errors(p);
-}
-
-/* Where the SVG goes, and why that failed. */
-struct output {
-    struct outfile file;
-    int to_stdout;
-    struct error *err;
-};
-
-static cairo_status_t write_bytes(void *closure, const unsigned char *bytes, unsigned int n)
-{
-    struct output *out = closure;
-    int status = out->to_stdout ? fwrite(bytes, 1, n, stdout) != n
-                                : outfile_write(&out->file, bytes, n, out->err);
-
-    return status == 0 ? CAIRO_STATUS_SUCCESS : CAIRO_STATUS_WRITE_ERROR;
-}
-
-/* Where the rows begin hangs on how the legend breaks: the first drawing, onto
- * nothing, finds out. */
-static int draw_svg(struct picture *p, struct output *out, const struct plot_settings *settings,
-                    struct error *err)
-{
-    cairo_status_t status = CAIRO_STATUS_SUCCESS;
-
-    for (int pass = 0; pass < 2 && status == CAIRO_STATUS_SUCCESS; pass++) {
-        cairo_surface_t *surface = cairo_svg_surface_create_for_stream(
-            pass ? write_bytes : NULL, out, WIDTH, pass ? p->height : 10.0);
-        cairo_svg_surface_set_document_unit(surface, CAIRO_SVG_UNIT_PX);
-        p->cr = cairo_create(surface);
-        if (pass)
-            draw(p, settings);
-        else
-            p->height = draw_head(p, settings) + p->n_rows * p->row_height;
-        status = cairo_status(p->cr);
-        cairo_destroy(p->cr);
-        cairo_surface_finish(surface);
-        if (status == CAIRO_STATUS_SUCCESS)
-            status = cairo_surface_status(surface);
-        cairo_surface_destroy(surface);
-    }
-    if (status == CAIRO_STATUS_WRITE_ERROR && *err->text) // its reason is there already
-        return -1;
-    if (status != CAIRO_STATUS_SUCCESS)
-        return fail(err, "the SVG cannot be drawn: %s", cairo_status_to_string(status));
-    return 0;
 }
 
 static int picture_open(struct picture *p, const struct recording *reference,
@@ -442,19 +412,14 @@ int plot_turns(const char *path, const struct recording *reference,
                struct error *err)
 {
     struct picture p;
+    const struct drawing drawing = {&p, settings};
     struct error why = {""};
-    struct output out = {.to_stdout = !strcmp(path, "-"), .err = &why};
     int status = picture_open(&p, reference, system, settings, &why);
 
-    if (status == 0 && !out.to_stdout)
-        status = outfile_open(&out.file, path, &why);
-    if (status == 0) {
-        status = draw_svg(&p, &out, settings, &why);
-        if (status == 0 && !out.to_stdout)
-            status = outfile_commit(&out.file, &why);
-        else if (!out.to_stdout)
-            outfile_discard(&out.file);
-    }
+    if (status == 0)
+        status = plot_svg_try(WIDTH, measure, &drawing, &why);
+    if (status == 0)
+        status = plot_svg(path, WIDTH, p.height, draw, &drawing, &why);
     picture_close(&p);
     return status ? fail(err, "%s", why.text) : 0;
 }

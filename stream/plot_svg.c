@@ -22,10 +22,12 @@ static cairo_status_t write_bytes(void *closure, const unsigned char *bytes, uns
     return status == 0 ? CAIRO_STATUS_SUCCESS : CAIRO_STATUS_WRITE_ERROR;
 }
 
+/* out NULL: it goes nowhere. */
 static int paint(struct output *out, double width, double height,
                  void (*draw)(cairo_t *cr, const void *what), const void *what, struct error *err)
 {
-    cairo_surface_t *surface = cairo_svg_surface_create_for_stream(write_bytes, out, width, height);
+    cairo_surface_t *surface = cairo_svg_surface_create_for_stream(out ? write_bytes : NULL, out,
+                                                                   width, height);
     cairo_t *cr = cairo_create(surface);
     cairo_status_t status;
 
@@ -59,4 +61,10 @@ int plot_svg(const char *path, double width, double height,
         return -1;
     }
     return out.to_stdout ? 0 : outfile_commit(&out.file, err);
+}
+
+int plot_svg_try(double width, void (*draw)(cairo_t *cr, const void *what), const void *what,
+                 struct error *err)
+{
+    return paint(NULL, width, 10.0, draw, what, err);
 }

@@ -11,4 +11,8 @@
 int plot_svg(const char *path, double width, double height,
              void (*draw)(cairo_t *cr, const void *what), const void *what, struct error *err);
 
+/* Draws onto paper that is thrown away: for who measures by drawing. */
+int plot_svg_try(double width, void (*draw)(cairo_t *cr, const void *what), const void *what,
+                 struct error *err);
+
 #endif

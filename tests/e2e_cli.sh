@@ -218,7 +218,7 @@ refused 2 'say -o FILE' "$antiphon" enroll Eve "$audio"
 "$antiphon" bench --seconds 1 --window 2 --step 1000 --json >"$dir/bench.json"
 grep -q '"window_ms":.*2000' "$dir/bench.json" || complain "bench --window: $(cat "$dir/bench.json")"
 "$antiphon" bench --seconds 2 --json >"$dir/bench.json"
-for key in rtf audio_seconds block_ms stages macs_per_second gflops peak_gflops rss_bytes threads \
+for key in rtf processor_rtf audio_seconds block_ms stages macs_per_second gflops peak_gflops rss_bytes threads \
     latency_ms p50 p99 max; do
     grep -q "\"$key\":" "$dir/bench.json" || complain "bench --json has no $key"
 done

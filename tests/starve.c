@@ -60,7 +60,21 @@ WRAP(void *, lo_server_new_with_proto, (const char *port, int kind, void *told),
      (port, kind, told), NULL)
 WRAP(void *, lo_message_new, (void), (), NULL)
 WRAP(void *, lo_bundle_new, (uint64_t when), (when), NULL)
+WRAP(void *, newterm, (const char *kind, FILE *out, FILE *in), (kind, out, in), NULL)
 WRAP(void *, newlocale, (int mask, const char *name, void *base), (mask, name, base), NULL)
+
+int __wrap_asprintf(char **text, const char *format, ...) __attribute__((format(printf, 2, 3)));
+int __wrap_asprintf(char **text, const char *format, ...)
+{
+    va_list args;
+
+    if (refuses())
+        return -1;
+    va_start(args, format);
+    int n = vasprintf(text, format, args);
+    va_end(args);
+    return n;
+}
 
 /* A refusal, or a number: measuring takes its time. */
 double __wrap_op_peak(struct error *err);

@@ -393,6 +393,36 @@ static void test_audio_that_goes_away(void **state)
     synthetic_remove(folder);
 }
 
+/* More speakers than a table begins with, each mentioned twice. */
+static void test_many_speakers(void **state)
+{
+    enum { PEOPLE = 500 };
+    static char lists[2 * PEOPLE * 64];
+    const struct data_settings x = plain(8.0, 6.0);
+    struct data_folder d;
+    char folder[64], name[20];
+    size_t n = 0;
+
+    for (int i = 0; i < 2 * PEOPLE; i++)
+        n += (size_t)snprintf(lists + n, sizeof(lists) - n,
+                              "SPEAKER x 1 %.2f 0.01 <NA> <NA> p%d <NA> <NA>\n", 0.02 * i,
+                              (i * 7) % PEOPLE);
+    make_folder(folder, 2.0 * PEOPLE * 0.02 + 1.0, 16000, 1, SF_FORMAT_WAV | SF_FORMAT_PCM_16,
+                "x.wav");
+    synthetic_text(folder, "wav.scp", "x x.wav\n");
+    synthetic_text(folder, "rttm", lists);
+    must_open(&d, folder, &x, 1);
+    assert_int_equal(d.lists.n_speakers, PEOPLE);
+    for (int i = 0; i < 2 * PEOPLE; i++) {
+        int number = d.lists.recordings[0].turns[i].speaker;
+        assert_int_equal(number, i % PEOPLE); // the order of mention
+        snprintf(name, sizeof(name), "p%d", (i * 7) % PEOPLE);
+        assert_string_equal(d.lists.speakers[number], name);
+    }
+    data_close(&d);
+    synthetic_remove(folder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -400,7 +430,7 @@ int main(void)
         cmocka_unit_test(test_audio_of_any_rate), cmocka_unit_test(test_most_talkative),
         cmocka_unit_test(test_epochs), cmocka_unit_test(test_changes),
         cmocka_unit_test(test_bad_lists), cmocka_unit_test(test_broken_lists),
-        cmocka_unit_test(test_audio_that_goes_away),
+        cmocka_unit_test(test_audio_that_goes_away), cmocka_unit_test(test_many_speakers),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,6 +3,8 @@
  * computed again; the same step however it is shared; and it learns. */
 #include "check.h"
 
+#include "model/gemm.h"
+
 #include "tiny_trainer.h"
 
 #include <fcntl.h>
@@ -106,6 +108,28 @@ static void test_shared(void **state)
     assert_true(fabs(got.loss - want.loss) < 1e-6 * want.loss);
     assert_true(fabs(got.vector - want.vector) < 1e-5 * want.vector);
     assert_true(fabs(got.norm - want.norm) < 1e-4 * want.norm);
+}
+
+/* Rounded factors: about the same loss, the same bits each time, and nothing of it left. */
+static void test_bf16(void **state)
+{
+    struct trainer_settings s = settings();
+    struct step_report want, got;
+
+    struct trainer *t = open_trainer(&s);
+    want = steps(t, 1);
+    close_trainer(t);
+    s.bf16 = 1;
+    struct trainer *a = open_trainer(&s), *b = open_trainer(&s);
+    got = steps(a, 1);
+    assert_true(got.loss != want.loss && fabs(got.loss - want.loss) < 0.01 * want.loss);
+    assert_true(got.norm != want.norm && fabs(got.norm - want.norm) < 0.05 * want.norm);
+    steps(a, 2);
+    steps(b, 3);
+    assert_same_bits(a, b);
+    assert_int_equal(gemm_set_precision(GEMM_F32), GEMM_F32);
+    close_trainer(a);
+    close_trainer(b);
 }
 
 static void test_learns(void **state)
@@ -333,6 +357,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_same_bits_twice), cmocka_unit_test(test_resumed),
         cmocka_unit_test(test_recompute),       cmocka_unit_test(test_shared),
+        cmocka_unit_test(test_bf16),
         cmocka_unit_test(test_learns),          cmocka_unit_test(test_voices),
         cmocka_unit_test(test_mels),           cmocka_unit_test(test_frozen),
         cmocka_unit_test(test_bad_steps),
