@@ -90,6 +90,15 @@ small=$(parameters "$dir/small.safetensors")
 "$antiphon" info "$dir/bare-half.safetensors" >"$dir/out" 2>"$dir/err"
 grep -q 'representations only' "$dir/out" && ! grep -q 'whole windows' "$dir/out" ||
     complain "a bare encoder becomes $(cat "$dir/out")"
+# What pruning left goes out as upstream loads it, and comes back in the same bits.
+"$antiphon" convert "$dir/bare-half.safetensors" --to torch -o "$dir/half.pt" 2>"$dir/err" &&
+    "$antiphon" convert "$dir/half.pt" -o "$dir/back.safetensors" 2>"$dir/err" ||
+    complain "a pruned encoder does not go out and back: $(cat "$dir/err")"
+for model in bare-half back; do
+    "$antiphon" features "$dir/$model.safetensors" "$here/audio/ami_EN2004a_first30s.flac" \
+        -o "$dir/$model.features" 2>"$dir/err" || complain "features: $(cat "$dir/err")"
+done
+cmp "$dir/bare-half.features" "$dir/back.features" || complain "a pruned encoder comes back as another"
 "$antiphon" finetune $data --config "$dir/whole.safetensors" --steps 2 -o "$dir/fresh.safetensors" \
     2>"$dir/err" || complain "finetune of a model's shape: $(cat "$dir/err")"
 [ "$(parameters "$dir/fresh.safetensors")" = "$after" ] || complain "a model's shape is another one"

@@ -4,16 +4,18 @@
 # train on, of other people to validate on, noises, room responses; OUT gets the runs and
 # builtin.safetensors.
 #
-# Three runs, each from where the one before ended: short meetings of two, then ten seconds of up to
-# four people with the speaker vectors' loss against all voices, then twenty seconds, as the rate
-# goes to nothing. Each may be killed and goes on by the same command. At the end the weights
-# become bfloat16.
+# Five runs, each from where the one before ended: short meetings of two; ten seconds of up to four
+# people; twenty, as the rate goes to nothing; then, when breaths and laughs had come into the simulation,
+# ten and twenty seconds again at the full rate, the last to nothing. Each may be killed and goes on by
+# the same command. At the end the weights become bfloat16.
 #
-# The model in the program had 106 hours of audio in that way, on two shared cores: LibriSpeech's and
+# The model in the program had HOURS hours of audio in that way, on two shared cores: LibriSpeech's and
 # VCTK's voices and two of Microsoft's, without eight kept for validation. It was stopped by the
-# clock and not by its progress: more steps are the first thing to try.
+# clock and not by its progress: more steps are the first thing to try. (Its first three runs, and 1100
+# steps of the fourth, were made without --bf16; its first 600 steps of the fourth without breaths.)
 #
-# ANTIPHON  the program        STEPS1, STEPS2, STEPS3  lengths of the runs, 160 s of audio a step
+# ANTIPHON  the program
+# STEPS1 .. STEPS5  lengths of the runs, 160 s of audio a step
 set -eu
 antiphon=${ANTIPHON:-antiphon}
 [ $# -eq 5 ] || { echo "usage: builtin.sh SPEECH DEV NOISE RIR OUT" >&2; exit 2; }
@@ -25,7 +27,7 @@ run() {
     name=$1
     shift
     [ -f "$out/$name.safetensors" ] || "$antiphon" finetune --speech "$speech" --noise "$noise" \
-        --rir "$rir" --dev-speech "$dev" --dev-clips 64 --validate-every 200 --average 1 \
+        --rir "$rir" --dev-speech "$dev" --dev-clips 64 --validate-every 200 --average 1 --bf16 \
         --affinity 1 --clip 1 --beta2 0.98 --ema 0.99 -o "$out/$name.safetensors" "$@"
 }
 
@@ -35,4 +37,8 @@ run four -m "$out/two.safetensors.run/last.safetensors" --chunk 10 --batch 16 --
     --vector 0.03 --warmup 30 --lr 1e-3 --seed 2 --steps "${STEPS2:-550}"
 run long -m "$out/four.safetensors.run/last.safetensors" --chunk 20 --batch 8 --voices 5 \
     --vector 0.05 --ema 0.995 --warmup 30 --lr 1e-3 --schedule cosine --seed 3 --steps "${STEPS3:-1000}"
-"$antiphon" convert "$out/long.safetensors" --dtype bf16 -o "$out/builtin.safetensors"
+run again -m "$out/long.safetensors.run/last.safetensors" --chunk 10 --batch 16 --voices 7 \
+    --turn-length 0.7 --ema 0.995 --warmup 50 --lr 1e-3 --seed 4 --steps "${STEPS4:-2000}"
+run last -m "$out/again.safetensors.run/last.safetensors" --chunk 20 --batch 8 --voices 7 \
+    --ema 0.995 --warmup 30 --lr 1e-3 --schedule cosine --seed 5 --steps "${STEPS5:-4200}"
+"$antiphon" convert "$out/last.safetensors" --dtype bf16 -o "$out/builtin.safetensors"
