@@ -97,7 +97,10 @@ int diarize_jobs_start(struct diarize_jobs *jobs, int n_at_once, struct error *e
     while (jobs->started < jobs->n_threads &&
            pthread_create(&jobs->thread[jobs->started], NULL, work, jobs) == 0)
         jobs->started++;
-    return jobs->started ? 0 : fail(err, "cannot start a thread");
+    if (jobs->started)
+        return 0;
+    diarize_jobs_join(jobs);
+    return fail(err, "cannot start a thread");
 }
 
 void diarize_jobs_join(struct diarize_jobs *jobs)

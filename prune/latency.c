@@ -190,15 +190,17 @@ static int number(int *to, const cJSON *root, const char *key)
     return 0;
 }
 
-static int from_json(struct latency *l, const char *json, const struct model_config *c)
+static int from_json(struct latency *l, const char *json, size_t n_bytes,
+                     const struct model_config *c)
 {
-    cJSON *root = cJSON_Parse(json);
+    static const struct json_limits limits = {"table", "", 1 << 20, 1 << 16, 8, 1};
+    cJSON *root = json_read(json, n_bytes, &limits, NULL);
     const cJSON *convs = cJSON_GetObjectItemCaseSensitive(root, "convolutions");
     const cJSON *fixed = cJSON_GetObjectItemCaseSensitive(root, "fixed_ms");
     int n = c->wavlm.n_convs;
     int bad = number(&l->block_frames, root, "block_frames") ||
               number(&l->left_frames, root, "left_frames") || number(&l->threads, root, "threads") ||
-              !cJSON_IsNumber(fixed) || !(fixed->valuedouble >= 0.0) ||
+              !cJSON_IsNumber(fixed) || !(fixed->valuedouble >= 0.0 && fixed->valuedouble < 1e9) ||
               cJSON_GetArraySize(convs) != n || (n && take_curve(&l->projection, root, "projection", "features")) ||
               take_curve(&l->attention, root, "attention", "heads") ||
               take_curve(&l->feed_forward, root, "feed_forward", "units");
@@ -223,7 +225,7 @@ int latency_read(struct latency *l, const char *path, const struct model_config 
     *l = (struct latency){0};
     if (f)
         fclose(f);
-    status = n < MOST && from_json(l, json, c) == 0
+    status = n < MOST && from_json(l, json, n, c) == 0
                  ? 0
                  : fail(err, "%s: no table of layer shapes against ms for this model: make one with "
                              "antiphon bench --latency", path);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "stream/speakers_file.h"
 
+#include "model/json.h"
 #include "model/outfile.h"
 #include "model/text.h"
 #include "stream/scan.h"
@@ -171,20 +172,28 @@ static int read_json(struct speakers *s, const cJSON *json, struct error *err)
     return status;
 }
 
+int speakers_parse(struct speakers *s, const char *text, size_t n, struct error *err)
+{
+    static const struct json_limits limits = {
+        "it", "; `antiphon enroll` makes files of speakers", 64 << 20, 1 << 22, 8, 1,
+    };
+    cJSON *json = json_read(text, n, &limits, err);
+    int status = json ? read_json(s, json, err) : -1;
+
+    cJSON_Delete(json);
+    return status;
+}
+
 int speakers_read(struct speakers *s, const char *path, struct error *err)
 {
     struct scan text;
-    cJSON *json;
     int status;
 
     if (scan_read(&text, path, err))
         return -1;
-    json = cJSON_ParseWithLength(text.bytes, text.n);
-    status = json ? read_json(s, json, err)
-                  : fail(err, "is no JSON; `antiphon enroll` makes files of speakers");
+    status = speakers_parse(s, text.bytes, text.n, err);
     if (status)
         fail_prefix(err, "%s: ", path);
-    cJSON_Delete(json);
     scan_release(&text);
     return status;
 }

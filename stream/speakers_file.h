@@ -12,6 +12,7 @@
 #include "model/error.h"
 #include "stream/report.h"
 
+#include <stddef.h>
 #include <stdint.h>
 
 enum { SPEAKERS_KNOWN_MAX = 128, SPEAKER_MAX_PROTOTYPES = 6 };
@@ -40,6 +41,9 @@ struct known_speaker *speakers_get(struct speakers *s, const char *name, struct 
 /* Adds a prototype; beyond their number the two lightest become one. */
 void speakers_add(const struct speakers *s, struct known_speaker *who, const float *vector,
                   float frames);
+
+/* Takes such a text into an initialised set. */
+int speakers_parse(struct speakers *s, const char *text, size_t n, struct error *err);
 
 /* Reads a file into an initialised set, whose model and width it must be of. */
 int speakers_read(struct speakers *s, const char *path, struct error *err);

@@ -211,7 +211,7 @@ grep -q '"Ada"' "$dir/later.json" || complain "--save-speakers lost somebody"
 sed 's/"model": "[0-9a-f]*"/"model": "0123456789abcdef"/' "$dir/people.json" >"$dir/other.json"
 refused 1 'made by another model' "$antiphon" stream --fast --input "$audio" \
     --speakers "$dir/other.json"
-refused 1 'is no JSON' "$antiphon" enroll Eve "$audio" -o "$audio"
+refused 1 'makes files of speakers' "$antiphon" enroll Eve "$audio" -o "$audio"
 refused 2 'say -o FILE' "$antiphon" enroll Eve "$audio"
 
 # -- bench

@@ -46,7 +46,7 @@ suite build-asan gcc "" -Db_sanitize=address,undefined -Db_lundef=false --buildt
 suite build-tsan gcc "ring source sinks osc control capture engine hear reader speech_bank simulate \
     trainer" -Db_sanitize=thread -Db_lundef=false --buildtype=debugoptimized
 suite build-fuzz clang "fuzz_config fuzz_hf fuzz_lists fuzz_npy fuzz_osc fuzz_pickle fuzz_rttm \
-    fuzz_safetensors fuzz_toml fuzz_torch" -Dfuzz=true --buildtype=debugoptimized
+    fuzz_safetensors fuzz_speakers fuzz_toml fuzz_torch" -Dfuzz=true --buildtype=debugoptimized
 
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

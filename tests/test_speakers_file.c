@@ -57,8 +57,11 @@ static void test_there_and_back(void **state)
 static const struct {
     const char *text, *words;
 } bad[] = {
-    {"", "is no JSON"},
-    {"{", "is no JSON"},
+    {"", "is not JSON"},
+    {"{", "is not JSON"},
+    {"{}x", "something after"},
+    {"[[[[[[[[[]]]]]]]]]", "deeper than 8"},
+    {"{\"format\":\"antiphon speakers\",\"format\":1}", "stands there twice"},
     {"[]", "no file of speakers"},
     {"{\"format\":\"antiphon\"}", "no file of speakers"},
     {"{\"format\":\"antiphon speakers\",\"version\":2}", "another version"},
@@ -68,6 +71,7 @@ static const struct {
     {ONE("7", GOOD), "without \"name\""},
     {ONE("\"\"", GOOD), "1 to 63 bytes"},
     {ONE("\"a\\nb\"", GOOD), "control"},
+    {ONE("\"a\\u0000b\"", GOOD), "zero character"},
     {ONE("\"0123456789012345678901234567890123456789012345678901234567890123\"", GOOD),
      "1 to 63 bytes"},
     {ONE("\"\xff\"", GOOD), "UTF-8"},
