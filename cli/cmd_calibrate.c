@@ -294,7 +294,7 @@ static int check_arguments(const struct arguments *a, struct error *err)
 
 int cmd_calibrate(int argc, const char **argv, struct error *err)
 {
-    struct arguments a = {.clips = 48, .dev_clips = 10, .ridge = 0.01, .threshold = 0.5, .seed = 1,
+    struct arguments a = {.clips = 48, .dev_clips = 10, .ridge = 0.01, .threshold = 0.45, .seed = 1,
                           .threads = (int)sysconf(_SC_NPROCESSORS_ONLN)};
     const struct poptOption table[] = {
         FINETUNE_DATA_OPTIONS(a.data),
@@ -306,7 +306,7 @@ int cmd_calibrate(int argc, const char **argv, struct error *err)
         {"ridge", 0, POPT_ARG_DOUBLE, &a.ridge, 0,
          "added to the scatter within speakers, of its mean variance (0.01)", "R"},
         {"threshold", 0, POPT_ARG_DOUBLE, &a.threshold, 0,
-         "cosine distance beyond which a voice is another's (0.5)", "D"},
+         "cosine distance beyond which a voice is another's (0.45)", "D"},
         {"threads", 0, POPT_ARG_INT, &a.threads, 0, "processors to use (all)", "N"},
         {"seed", 0, POPT_ARG_LONGLONG, &a.seed, 0, "of the simulated clips (1)", "N"},
         POPT_TABLEEND,

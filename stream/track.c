@@ -15,7 +15,7 @@ struct tracker_settings tracker_defaults(void)
         .context_frames = 400,
         .min_speech_seconds = 1.5,
         .patience_seconds = 3.0,
-        .threshold = 0.5f,
+        .threshold = 0.45f,
         .slope = 28.0f,
         .stranger = -3.0f,
         .most_bond = 3.0f,
