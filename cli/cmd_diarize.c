@@ -163,6 +163,16 @@ static void fill_offline(struct session *s, const struct arguments *a)
     o->binarize.min_off = a->min_off;
 }
 
+/* Unit vectors at the cosine distance for which a model's were calibrated. */
+static void use_own_threshold(struct session *s, const struct arguments *a)
+{
+    float own = s->loaded.model.config.readout.embedding_threshold;
+
+    if (own > 0.0f && !a->compat && !a->embedding && isnan(a->threshold) &&
+        s->how.offline.clustering.method == CLUSTERING_AHC)
+        s->how.offline.clustering.threshold = sqrt(2.0 * (double)own);
+}
+
 static int open_offline(struct session *s, const struct arguments *a, struct error *err)
 {
     struct reach reach;
@@ -177,6 +187,7 @@ static int open_offline(struct session *s, const struct arguments *a, struct err
         (a->embedding && speaker_network_open(&s->network, a->embedding, err)) ||
         (a->plda && plda_read(&s->plda, a->plda, err)))
         return -1;
+    use_own_threshold(s, a);
     int width = a->embedding ? s->network.shape.embedding
                              : s->loaded.model.config.readout.embedding;
     s->how.network = a->embedding ? &s->network : NULL;
@@ -196,6 +207,7 @@ static int open_online(struct session *s, const struct arguments *a, struct erro
     s->how.online = 1;
     e->model = &s->loaded.model;
     e->track = tracker_defaults();
+    e->track.threshold = 0.0f; // the model's own
     e->track.decode.min_on_seconds = a->min_on;
     e->track.decode.min_off_seconds = a->min_off;
     e->channel = a->channel;
@@ -341,7 +353,7 @@ int cmd_diarize(int argc, const char **argv, struct error *err)
         {"min-speakers", 0, POPT_ARG_INT, &a.min_speakers, 0, "at least so many", "N"},
         {"max-speakers", 0, POPT_ARG_INT, &a.max_speakers, 0, "at most so many", "N"},
         {"threshold", 0, POPT_ARG_DOUBLE, &a.threshold, 0,
-         "speakers nearer than this are one [0.7; 0.6 with --embedding]", "DISTANCE"},
+         "speakers nearer than this are one [the model's, or 0.7; 0.6 with --embedding]", "DISTANCE"},
         {"min-size", 0, POPT_ARG_INT, &a.min_size, 0,
          "of ahc: windows in which a speaker must be heard [6; 13 with --embedding]", "N"},
         {"window", 0, POPT_ARG_DOUBLE, &a.window, 0, "what the model hears at once [its own]",

@@ -11,6 +11,7 @@
 #include "prune/run.h"
 #include "stream/scan.h"
 
+#include <cjson/cJSON.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -72,6 +73,23 @@ static char *read_shape(const char *path, struct error *err)
     return config;
 }
 
+/* Training moves the vectors: the threshold they were calibrated for is none any more. */
+static char *uncalibrated(const char *config)
+{
+    cJSON *root = cJSON_Parse(config);
+    cJSON *readout = cJSON_GetObjectItemCaseSensitive(root, "readout");
+    char *text;
+
+    if (!cJSON_GetObjectItemCaseSensitive(readout, "embedding_threshold")) {
+        cJSON_Delete(root);
+        return strdup(config);
+    }
+    cJSON_DeleteItemFromObjectCaseSensitive(readout, "embedding_threshold");
+    text = cJSON_PrintUnformatted(root);
+    cJSON_Delete(root);
+    return text;
+}
+
 /* The config's text, to be freed, and the weights to begin with, if there are. */
 static char *starting_point(struct checkpoint *weights, const struct arguments *a,
                             struct error *err)
@@ -94,7 +112,7 @@ static char *starting_point(struct checkpoint *weights, const struct arguments *
         fail(err, "%s: no config in the file", a->model);
         return NULL;
     }
-    char *config = strdup(weights->config);
+    char *config = uncalibrated(weights->config);
     if (!config)
         fail(err, "out of memory");
     return config;

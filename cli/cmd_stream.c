@@ -83,7 +83,7 @@ static int check_arguments(struct arguments *a, struct error *err)
     if (!(a->track.decode.min_on_seconds >= 0.0 && a->track.decode.min_on_seconds <= 60.0) ||
         !(a->track.decode.min_off_seconds >= 0.0 && a->track.decode.min_off_seconds <= 60.0))
         return fail(err, "--min-on and --min-off: 0 to 60 seconds");
-    if (!(a->threshold > 0.0 && a->threshold <= 2.0))
+    if (!isnan(a->threshold) && !(a->threshold > 0.0 && a->threshold <= 2.0))
         return fail(err, "--threshold %g: a cosine distance above 0 and at most 2", a->threshold);
     if (!(a->track.min_speech_seconds >= 0.2 && a->track.min_speech_seconds <= 60.0))
         return fail(err, "--min-speech %g: 0.2 to 60 seconds", a->track.min_speech_seconds);
@@ -100,7 +100,7 @@ static int check_arguments(struct arguments *a, struct error *err)
         return fail(err, "--rttm - and --jsonl -: stdout can only be one of them");
     a->track.decode.onset = (float)a->onset;
     a->track.decode.offset = (float)a->offset;
-    a->track.threshold = (float)a->threshold;
+    a->track.threshold = isnan(a->threshold) ? 0.0f : (float)a->threshold;
     return 0;
 }
 
@@ -330,7 +330,7 @@ int cmd_stream(int argc, const char **argv, struct error *err)
 {
     struct arguments a = {.source = source_defaults(), .track = tracker_defaults(), .threads = 1,
                           .live = LIVE_OPTIONS_NONE, .onset = 0.5, .offset = -1.0,
-                          .threshold = tracker_defaults().threshold};
+                          .threshold = NAN};
     const struct poptOption table[] = {
         {"device", 'd', POPT_ARG_STRING, &a.source.device, 0, "number, name or part of it", "NAME"},
         {"channel", 0, POPT_ARG_INT, &a.channel, 0, "only this channel [mean of all]", "N"},
@@ -355,7 +355,7 @@ int cmd_stream(int argc, const char **argv, struct error *err)
         {"save-speakers", 0, POPT_ARG_STRING, &a.save_speakers, 0,
          "at the end, write whoever has a name", "FILE"},
         {"threshold", 0, POPT_ARG_DOUBLE, &a.threshold, 0,
-         "cosine distance beyond which a voice is another's [0.55]", "D"},
+         "cosine distance beyond which a voice is another's [the model's]", "D"},
         {"min-speech", 0, POPT_ARG_DOUBLE, &a.track.min_speech_seconds, 0,
          "clean speech before a voice is a new speaker [1.5]", "SEC"},
         {"local", 0, POPT_ARG_NONE, &a.track.local, 0,

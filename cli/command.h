@@ -22,6 +22,7 @@ struct command {
 extern const struct command commands[];
 
 int cmd_bench(int argc, const char **argv, struct error *err);
+int cmd_calibrate(int argc, const char **argv, struct error *err);
 int cmd_convert(int argc, const char **argv, struct error *err);
 int cmd_devices(int argc, const char **argv, struct error *err);
 int cmd_diarize(int argc, const char **argv, struct error *err);

@@ -21,6 +21,7 @@ const struct command commands[] = {
     {"plot", "draw turns, or a training run, as an SVG", cmd_plot},
     {"Models", NULL, NULL},
     {"info", "architecture, parameters and cost of a model", cmd_info},
+    {"calibrate", "make a model's speaker vectors comparable", cmd_calibrate},
     {"convert", "turn an upstream checkpoint into an antiphon model", cmd_convert},
     {"features", "write a model's representations and scores of a recording", cmd_features},
     {"finetune", "train a model for diarization", cmd_finetune},

@@ -68,6 +68,20 @@ static int get_rate(float *dst, const cJSON *object, const char *key, struct err
     return 0;
 }
 
+/* A cosine distance; absent: 0. */
+static int get_distance(float *dst, const cJSON *object, const char *key, struct error *err)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, key);
+
+    *dst = 0.0f;
+    if (!item || cJSON_IsNull(item))
+        return 0;
+    if (!cJSON_IsNumber(item) || !(item->valuedouble > 0.0 && item->valuedouble <= 2.0))
+        return fail(err, "config: \"%s\" should be a cosine distance, above 0 and at most 2", key);
+    *dst = (float)item->valuedouble;
+    return 0;
+}
+
 /* An array of exactly n items (n < 0: any number up to max). */
 static const cJSON *get_array(const cJSON *object, const char *key, int n, int max,
                               struct error *err)
@@ -322,6 +336,7 @@ static int parse_readout(struct readout_config *r, const struct wavlm_config *w,
         get_int(&r->n_speakers, json, "max_speakers_per_chunk", 1, MAX_LOCAL_SPEAKERS, 4, err) ||
         get_int(&r->at_once, json, "max_speakers_per_frame", 1, MAX_AT_ONCE, 2, err) ||
         get_int(&r->embedding, json, "embedding_dim", 0, MAX_WIDTH, 0, err) ||
+        get_distance(&r->embedding_threshold, json, "embedding_threshold", err) ||
         get_int(&r->sample_rate, json, "sample_rate", 16000, 16000, 16000, err) ||
         get_rate(&r->dropout, json, "dropout", err) ||
         get_rate(&r->conv_dropout, json, "conv_dropout", err))

@@ -64,6 +64,8 @@ struct readout_config {
     enum output_activation activation;
     int n_speakers, at_once, n_classes; // of the powerset
     int embedding; // width of the embedding readout, 0 without one
+    float embedding_threshold; // cosine distance beyond which much speech is another voice's;
+                               // 0: the readout is not calibrated, the vectors are raw
     int sample_rate;
     double chunk_seconds; // what it was trained on
     float dropout;        // of training only

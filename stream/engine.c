@@ -57,6 +57,10 @@ static int open_tracker(struct engine *e, struct error *err)
 
     t.n_local = m->config.readout.n_speakers;
     t.embedding = t.local ? 0 : m->config.readout.embedding;
+    t.calibrated = m->config.readout.embedding_threshold > 0.0f;
+    if (!(t.threshold > 0.0f))
+        t.threshold = t.calibrated ? m->config.readout.embedding_threshold
+                                   : tracker_defaults().threshold;
     t.block_frames = m->reach.block_frames;
     t.context_frames = stepper_memory_frames(&e->stepper);
     e->output = (struct track_output){push_report, e};

@@ -15,20 +15,27 @@ struct tracker_settings tracker_defaults(void)
         .context_frames = 400,
         .min_speech_seconds = 1.5,
         .patience_seconds = 3.0,
-        .threshold = 0.55f,
-        .slope = 12.0f,
-        .bond = 6.0f,
-        .loose_bond = 1.0f,
-        .exclusion = 4.0f,
+        .threshold = 0.5f,
+        .slope = 28.0f,
+        .stranger = -3.0f,
+        .most_bond = 3.0f,
+        .loose_bond = 0.5f,
+        .exclusion = 2.0f,
         .sure = 2.0f,
-        .voices = {.part = 0.45f, .merge = 0.65f, .part_distance = 0.3f, .merge_distance = 0.12f},
+        .stay = 0.5f,
+        .merge = 0.65f,
     };
+}
+
+static int64_t frames_of(double seconds)
+{
+    return (int64_t)(seconds / FRAME_SECONDS + 0.5);
 }
 
 static void place(struct tracker *t)
 {
     size_t width = (size_t)t->settings.embedding, n_local = (size_t)t->settings.n_local;
-    size_t rows = (size_t)(TRACK_LEARN + t->settings.block_frames);
+    size_t rows = (size_t)(TRACK_PIECE + t->settings.block_frames);
     int columns = REPORT_MAX_SPEAKERS + t->settings.n_local;
 
     voices_place(&t->voices, t->settings.embedding, REPORT_MAX_SPEAKERS, &t->arena);
@@ -38,7 +45,6 @@ static void place(struct tracker *t)
         t->slot[i].at = arena_floats(&t->arena, width);
         t->slot[i].rows = arena_floats(&t->arena, rows * width);
     }
-    t->mean = arena_floats(&t->arena, width);
     t->deviations = arena_floats(&t->arena, rows * width);
     t->score = arena_doubles(&t->arena, n_local * (size_t)columns);
     t->cost = arena_doubles(&t->arena, n_local * (size_t)columns);
@@ -52,9 +58,8 @@ static void forget_slots(struct tracker *t)
         track_forget(t, s);
         s->voice = s->was = s->told = TRACK_NOBODY;
         s->heard = INT64_MIN / 2;
-        s->open = s->n_held = s->active = s->doubt = 0;
+        s->open = s->n_held = s->active = 0;
         s->held_since = -1;
-        s->bound_n = 0.0f;
     }
 }
 
@@ -65,6 +70,8 @@ static void forget(struct tracker *t)
     forget_slots(t);
     memset(t->turn, 0, sizeof(t->turn));
     t->n_ids = 0;
+    t->stays = 8.0; // of ten, as long as nothing is known
+    t->pieces = 10.0;
     for (int i = 0; i < REPORT_MAX_SPEAKERS; i++) {
         t->voice_of_id[i] = TRACK_NOBODY;
         t->id_free_since[i] = 0;
@@ -81,7 +88,14 @@ int tracker_open(struct tracker *t, const struct tracker_settings *settings, str
     place(t);
     if (!settings->max_speakers || settings->max_speakers > REPORT_MAX_SPEAKERS)
         t->settings.max_speakers = REPORT_MAX_SPEAKERS;
-    t->voices.thresholds = settings->voices;
+    t->voices.space.fixed = settings->calibrated;
+    t->voices.thresholds = (struct voices_thresholds){
+        .distance = settings->threshold,
+        .slope = settings->slope,
+        .stranger = settings->stranger,
+        .merge = settings->merge,
+        .least = (float)frames_of(settings->min_speech_seconds),
+    };
     forget(t);
     return 0;
 }
@@ -90,21 +104,6 @@ void tracker_close(struct tracker *t)
 {
     arena_release(&t->arena);
     *t = (struct tracker){0};
-}
-
-static int64_t frames_of(double seconds)
-{
-    return (int64_t)(seconds / FRAME_SECONDS + 0.5);
-}
-
-static void bind(struct tracker *t, struct track_slot *s, int voice, int64_t frame, int64_t now,
-                 const struct track_output *out)
-{
-    s->voice = voice;
-    s->bound_n = 0.0f;
-    s->doubt = 0;
-    track_tell_switch(t, s, frame, now, out);
-    track_tell_held(t, s, now, out);
 }
 
 /* A voice for what the slot has said; TRACK_NOBODY if there may be no more. */
@@ -131,26 +130,41 @@ static int new_voice(struct tracker *t, const struct track_slot *s, int64_t now,
     return voice < 0 ? TRACK_NOBODY : voice;
 }
 
-/* What may be decided of a slot that nobody knows yet. */
-static void decide_unbound(struct tracker *t, struct track_slot *s, int choice, int64_t frame,
-                           int64_t now, const struct track_output *out)
+static void merge(struct tracker *t, int a, int b, int64_t now, const struct track_output *out);
+
+/* The slot speaks as that voice, since the piece began. A voice that only this piece
+ * made was the other all along. */
+static void bind(struct tracker *t, struct track_slot *s, int voice, int64_t now,
+                 const struct track_output *out)
+{
+    int before = s->voice, alone = before != TRACK_NOBODY;
+
+    for (int i = 0; alone && i < t->settings.n_local; i++)
+        alone = &t->slot[i] == s || t->slot[i].voice != before;
+    s->voice = voice;
+    track_tell_switch(t, s, s->since > s->start ? s->since : s->start, now, out);
+    track_tell_held(t, s, now, out);
+    if (alone && before != voice && !t->voices.list[before].n_prototypes &&
+        !t->voices.list[before].enrolled)
+        merge(t, voice, before, now, out);
+}
+
+/* The piece may be anybody's yet. */
+static void decide_unbound(struct tracker *t, struct track_slot *s, int choice, int64_t now,
+                           const struct track_output *out)
 {
     const double *score = track_score_of(t, (int)(s - t->slot), 0);
     int enough = s->n >= (float)frames_of(t->settings.min_speech_seconds);
-    double second = 0.0;
+    double second = (double)voices_stranger(&t->voices);
 
     if (choice == TRACK_NOBODY && enough)
         choice = new_voice(t, s, now, out);
-    else if (choice != TRACK_NOBODY) {
-        for (int k = 0; k < t->voices.high; k++)
-            second = k != choice && score[k] > second ? score[k] : second;
-        if (!enough && score[choice] - second < (double)t->settings.sure)
-            return;
-    }
     if (choice == TRACK_NOBODY)
         return;
-    bind(t, s, choice, frame, now, out);
-    track_learn(t, s);
+    for (int k = 0; k < t->voices.high; k++)
+        second = k != choice && score[k] > second ? score[k] : second;
+    if (enough || score[choice] - second > (double)t->settings.sure)
+        bind(t, s, choice, now, out);
 }
 
 /* Without vectors a slot is a voice. */
@@ -162,31 +176,25 @@ static void decide_by_slot(struct tracker *t, int64_t now, const struct track_ou
     }
 }
 
-/* A slot in which somebody else speaks from now on first sounds like nobody: what
- * it said before is forgotten, and what it says then decides. */
-static void decide_bound(struct tracker *t, struct track_slot *s, int choice, int64_t frame,
-                         int64_t now, const struct track_output *out)
+/* The piece is somebody else's after all. */
+static void decide_bound(struct tracker *t, struct track_slot *s, int choice, int64_t now,
+                         const struct track_output *out)
 {
-    if (choice == s->voice)
-        s->doubt = 0;
-    if (choice == s->voice || s->n < TRACK_LEARN / 2)
+    const double *score = track_score_of(t, (int)(s - t->slot), 0);
+    double other = choice == TRACK_NOBODY ? (double)voices_stranger(&t->voices) : score[choice];
+
+    if (choice == s->voice || other < score[s->voice] + (double)t->settings.stay)
         return;
     if (choice == TRACK_NOBODY) {
-        if (s->n < (float)frames_of(t->settings.min_speech_seconds))
-            return;
-        if (!s->doubt) {
-            track_forget(t, s);
-            s->doubt = 1;
-            return;
-        }
-        if ((choice = new_voice(t, s, now, out)) == TRACK_NOBODY)
+        if (s->n < (float)frames_of(t->settings.min_speech_seconds) ||
+            !t->voices.list[s->voice].n_prototypes ||
+            (choice = new_voice(t, s, now, out)) == TRACK_NOBODY)
             return;
     }
-    bind(t, s, choice, frame, now, out);
-    track_learn(t, s);
+    bind(t, s, choice, now, out);
 }
 
-/* A turn has waited long enough: the likeliest voice has it. */
+/* It has waited long enough: the likeliest voice has it. */
 static void decide_overdue(struct tracker *t, struct track_slot *s, int64_t now,
                            const struct track_output *out)
 {
@@ -197,17 +205,17 @@ static void decide_overdue(struct tracker *t, struct track_slot *s, int64_t now,
         if (t->voices.list[k].used && (best < 0 || score[k] > score[best]))
             best = k;
     }
-    if (best < 0 && s->n >= TRACK_LEARN / 2)
+    if (best < 0 && s->n >= (float)TRACK_PAUSE)
         best = new_voice(t, s, now, out);
     if (best != TRACK_NOBODY) {
-        bind(t, s, best, now, now, out);
+        bind(t, s, best, now, out);
     } else if (!s->open) {
         s->n_held = 0;
         s->held_since = -1;
     }
 }
 
-static void decide(struct tracker *t, int64_t frame, int64_t now, const struct track_output *out)
+static void decide(struct tracker *t, int64_t now, const struct track_output *out)
 {
     int map[POWERSET_MAX_SPEAKERS];
 
@@ -222,11 +230,30 @@ static void decide(struct tracker *t, int64_t frame, int64_t now, const struct t
         if (!s->active)
             continue;
         if (s->voice == TRACK_NOBODY)
-            decide_unbound(t, s, map[i], frame, now, out);
+            decide_unbound(t, s, map[i], now, out);
         else
-            decide_bound(t, s, map[i], frame, now, out);
-        if (s->n_rows >= TRACK_LEARN)
-            track_learn(t, s);
+            decide_bound(t, s, map[i], now, out);
+    }
+}
+
+static void end_piece(struct tracker *t, struct track_slot *s, int64_t now,
+                      const struct track_output *out)
+{
+    if (s->voice == TRACK_NOBODY)
+        decide_overdue(t, s, now, out);
+    track_learn(t, s);
+    s->was = s->voice != TRACK_NOBODY ? s->voice : s->was;
+    s->voice = TRACK_NOBODY;
+    track_forget(t, s);
+}
+
+/* Pieces that are over before a block: by what it was scored last. */
+static void end_pieces(struct tracker *t, int64_t frame, const struct track_output *out)
+{
+    for (int i = 0; t->settings.embedding && i < t->settings.n_local; i++) {
+        struct track_slot *s = &t->slot[i];
+        if (s->since >= 0 && (frame - s->heard > TRACK_PAUSE || s->n >= (float)TRACK_PIECE))
+            end_piece(t, s, frame, out);
     }
 }
 
@@ -236,8 +263,7 @@ static void decide_late(struct tracker *t, int64_t now, int all, const struct tr
 
     for (int i = 0; i < t->settings.n_local; i++) {
         struct track_slot *s = &t->slot[i];
-        if (s->held_since >= 0 && s->voice == TRACK_NOBODY &&
-            (all || now - s->held_since >= patience))
+        if (s->since >= 0 && s->voice == TRACK_NOBODY && (all || now - s->since >= patience))
             decide_overdue(t, s, now, out);
     }
 }
@@ -270,17 +296,17 @@ static void merge(struct tracker *t, int a, int b, int64_t now, const struct tra
         out->put(out->user, &r);
 }
 
-/* Looks at one voice a block again. */
+/* Looks at some of the voices again, others in each block. */
 static void look_again(struct tracker *t, int64_t now, const struct track_output *out)
 {
-    int a, b;
+    int a, b, voice;
 
     switch (voices_look(&t->voices, &a, &b)) {
     case VOICES_ONE: merge(t, a, b, now, out); break;
     case VOICES_PARTED:
         if (t->voices.n_used < t->settings.max_speakers &&
-            (b = voices_add(&t->voices, t->voices.list[a].last_heard)) >= 0)
-            voices_part(&t->voices, a, b);
+            (voice = voices_add(&t->voices, t->voices.list[a].last_heard)) >= 0)
+            voices_give(&t->voices, b, voice);
         break;
     case VOICES_SAME: break;
     }
@@ -296,7 +322,8 @@ static void fill_report(struct tracker *t, struct report_block *block, const flo
     memset(block->speaking, 0, sizeof(block->speaking));
     for (int i = 0; i < n_local; i++) {
         const struct track_slot *s = &t->slot[i];
-        int id = s->voice == TRACK_NOBODY ? 0 : t->voices.list[s->voice].id;
+        int voice = s->voice == TRACK_NOBODY ? s->told : s->voice;
+        int id = voice == TRACK_NOBODY ? 0 : t->voices.list[voice].id;
         float sum = 0.0f;
         for (int f = 0; f < n_frames; f++)
             sum += prob[f * n_local + i];
@@ -325,8 +352,9 @@ void tracker_block(struct tracker *t, struct report_block *block, const float *p
 
     t->wall = block->wall;
     t->frame = frame;
+    end_pieces(t, frame, out);
     track_listen(t, prob, vectors, frame, n_frames);
-    decide(t, frame, frame + n_frames, out);
+    decide(t, frame + n_frames, out);
     for (int i = 0; i < n_frames; i++) {
         int speaking = 0, n = decoder_frame(&t->decoder, events, prob + i * n_local, frame + i);
         tell_events(t, events, n, frame + i + 1, out);

@@ -12,11 +12,19 @@
  *
  * and all are assigned at once (Hungarian), no two to one voice. A frame is
  * clean if one slot alone speaks and the model is sure (above 0.8, all others
- * below 0.2). A voice is new when a slot has spoken `min_speech` of clean speech
- * and sounds like nobody. Until it is known whose it is a turn is held back, at
- * most for `patience`, and then told with its true times; turns of who is known
- * are told in their own block. When a slot turns out to speak as somebody else,
- * the turn ends for the one and goes on for the other.
+ * below 0.2).
+ *
+ * What a slot says is taken in pieces: one ends at a pause of half a second, or
+ * after three seconds of clean speech. Each piece is somebody's anew, so that a
+ * model that mixes people up within a slot does not mix up the voices; how much it
+ * counts who the slot was before is learnt from how often the vectors alone agree
+ * with that. A piece is bound when the best voice is ahead of the next by `sure`,
+ * often from its first frames; it may be bound otherwise while it lasts; when it has
+ * ended the voice learns from it. A voice is new when a piece has `min_speech` of
+ * clean speech and sounds like nobody. Until it is known whose it is a turn is held
+ * back, at most for `patience`, and then told with its true times. When a slot turns
+ * out to speak as somebody else, the turn ends for the one where the piece began,
+ * and goes on for the other.
  *
  * Without vectors a slot is a voice for good.
  *
@@ -42,13 +50,16 @@ struct tracker_settings {
     int block_frames;   // the most frames of a block
     int context_frames; // how long the model remembers who a slot was
     int local;          // 1: the model's slots are the speakers
+    int calibrated;     // 1: the vectors are centred and scaled (prune/calibrate.h)
     int max_speakers;   // lasting ones; 0: REPORT_MAX_SPEAKERS
     double min_speech_seconds; // of clean speech before a voice is new
     double patience_seconds;   // the longest a turn is held back
-    float threshold;    // cosine distance beyond which it is another voice
+    float threshold;    // cosine distance beyond which it is another voice; to an engine 0:
+                        // the model's own
     /* Log odds, see track_score.c. */
-    float slope, bond, loose_bond, exclusion, sure;
-    struct voices_thresholds voices;
+    float most_bond, loose_bond, exclusion, sure, stay;
+    float slope, stranger; // see voices.h
+    float merge;
 };
 
 struct tracker_settings tracker_defaults(void);
@@ -56,17 +67,17 @@ struct tracker_settings tracker_defaults(void);
 enum { TRACK_HELD = 8, TRACK_NOBODY = -1 };
 
 struct track_slot {
-    int voice, was;     // bound to, and before the silence that unbound it
+    int voice, was;     // bound to, and that of the piece before
     int64_t heard;      // the last frame in which it spoke; before any: far in the past
-    int64_t gap;        // frames of silence before its speech in this block
+    int64_t since;      // frame in which the piece began
+    int64_t gap;        // frames of silence before it
     int active;         // frames of this block
-    int doubt;          // it sounded like nobody: what it says from then on decides
-    float n, bound_n;   // clean frames in sum, and since it was bound
-    float *sum;         // [width] of recent clean frames
+    int counted;        // the piece has said whether its slot is to be trusted
+    float n;            // clean frames of the piece,
+    float *sum;         // [width] their sum,
     float *raw, *at;    // [width] their mean, and mapped
-    int prototype;      // what it learnt last went there, or -1
-    int n_rows;         // clean frames that were not learnt from yet
-    float *rows;        // [LEARN + block,width]
+    int n_rows;
+    float *rows;        // [PIECE + block,width] and they themselves, unless calibrated
     int open;           // a turn is open,
     int told;           // told of this voice, or of TRACK_NOBODY yet,
     int64_t start;      // and began there
@@ -87,8 +98,8 @@ struct tracker {
     double *score;      // [n_local,places + n_local]
     double *cost;
     void *scratch;      // Hungarian's
-    float *mean;        // [width]
-    float *deviations;  // [LEARN + block,width]
+    float *deviations;  // [PIECE + block,width]
+    double stays, pieces; // pieces that were of the voice before by their vectors, of so many
     int64_t frame;      // behind the last block
     double wall;        // of the block in hand, for its reports
     struct arena arena;

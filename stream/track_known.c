@@ -17,7 +17,7 @@ int tracker_enroll(struct tracker *t, const struct speakers *known, struct error
         v->named = v->enrolled = 1;
         snprintf(v->name, sizeof(v->name), "%s", who->name);
         for (int k = 0; k < who->n; k++) {
-            int at = voices_learn(&t->voices, voice, -1, who->vectors + k * known->width,
+            int at = voices_learn(&t->voices, voice, who->vectors + k * known->width,
                                   who->frames[k], 0);
             if (at < 0)
                 return fail(err, "too many enrolled prototypes");

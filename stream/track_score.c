@@ -1,10 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* track_score.c - what slots sound like, and which voices that makes them.
- *
- * The log odds that n clean frames of cosine c with a voice are that voice's and
- * not a new one's:  slope n / (n + 10) (c - theta(n)), theta(n) = theta
- * sqrt(n / (n + 80)). Few frames have small cosines even with their own voice:
- * theta(n) follows the threshold of equal errors measured for 0.3 to 6 s. */
+/* track_score.c - what slots sound like, and which voices that makes them. */
 #include "stream/track_slots.h"
 
 #include "model/hungarian.h"
@@ -13,32 +8,25 @@
 #include <string.h>
 
 static const float SURE = 0.8f, SURELY_NOT = 0.2f; // of clean frames
-static const float MEMORY = 150.0f;                // clean frames of a slot that are compared
-static const float FEW = 4.0f; // voices beyond the first from which on cosines alone count
-static const int PAUSE = 50;                       // frames of silence after which it starts anew
+static const float COUNTED = 40.0f; // clean frames of a piece that tell who speaks without its slot
+static const double MEMORY = 40.0;  // pieces from which it is learnt how much slots can be trusted
+static const float LEAST = 15.0f;   // clean frames of a piece that a voice learns from
 
 void track_forget(struct tracker *t, struct track_slot *s)
 {
     s->n = 0.0f;
-    s->n_rows = 0;
-    s->prototype = -1;
+    s->n_rows = s->counted = 0;
+    s->since = -1;
     if (t->settings.embedding)
         memset(s->sum, 0, (size_t)t->settings.embedding * sizeof(float));
 }
 
-static void hear_frame(struct tracker *t, struct track_slot *s, int64_t frame)
+static void hear_frame(struct track_slot *s, int64_t frame)
 {
-    if (!s->active++) {
+    s->active++;
+    if (s->since < 0) {
+        s->since = frame;
         s->gap = frame - s->heard - 1;
-        if (s->gap > PAUSE) {
-            track_learn(t, s);
-            track_forget(t, s);
-        }
-        if (s->gap > t->settings.context_frames && t->settings.embedding) {
-            s->was = s->voice != TRACK_NOBODY ? s->voice : s->was;
-            s->voice = TRACK_NOBODY;
-            s->bound_n = 0.0f;
-        }
     }
     s->heard = frame;
 }
@@ -47,20 +35,11 @@ static void take_vector(struct tracker *t, struct track_slot *s, const float *ve
 {
     size_t width = (size_t)t->settings.embedding;
 
-    if (s->n >= MEMORY) {
-        for (size_t e = 0; e < width; e++)
-            s->sum[e] *= (MEMORY - 1.0f) / s->n;
-        s->n = MEMORY - 1.0f;
-    }
     for (size_t e = 0; e < width; e++)
         s->sum[e] += vector[e];
     s->n += 1.0f;
-    s->bound_n += 1.0f;
-    if (s->n_rows == TRACK_LEARN + t->settings.block_frames) { // unbound for long
-        memmove(s->rows, s->rows + width, (size_t)(s->n_rows - 1) * width * sizeof(float));
-        s->n_rows--;
-    }
-    memcpy(s->rows + (size_t)s->n_rows++ * width, vector, width * sizeof(float));
+    if (!t->voices.space.fixed && s->n_rows < TRACK_PIECE + t->settings.block_frames)
+        memcpy(s->rows + (size_t)s->n_rows++ * width, vector, width * sizeof(float));
 }
 
 static int is_finite(const float *x, int n)
@@ -78,7 +57,7 @@ static void listen_frame(struct tracker *t, const float *row, const float *vecto
 
     for (int i = 0; i < n_local; i++) {
         if (row[i] > 0.5f)
-            hear_frame(t, &t->slot[i], frame);
+            hear_frame(&t->slot[i], frame);
         if (row[i] >= SURE)
             alone = alone < 0 ? i : n_local;
         else
@@ -113,44 +92,27 @@ void track_listen(struct tracker *t, const float *prob, const float *vectors, in
     }
 }
 
-/* By distance, in units of how far frames are from their own speaker: middle(n) is
- * where a voice's own stretches and others' err as often. */
-static float odds_by_distance(struct tracker *t, const struct track_slot *s, int voice)
+float track_odds(const struct tracker *t, const struct track_slot *s, int voice)
 {
-    float middle = 0.2f + 9.0f / s->n;
-
-    if (!t->voices.space.fitted)
-        return 0.0f;
-    return 0.5f * t->settings.slope *
-           fmaxf(1.0f - voices_distance(&t->voices, voice, s->at) / middle, -4.0f);
+    return voices_odds(&t->voices, voice, s->at, s->n);
 }
 
-static float odds(struct tracker *t, const struct track_slot *s, int voice)
-{
-    float theta = (1.0f - t->settings.threshold) * sqrtf(s->n / (s->n + 80.0f));
-    float by_cosine = 0.0f, by_distance = 0.0f;
-    float share = fminf((float)(t->voices.n_used - 1) / FEW, 1.0f);
-
-    if (s->n < 1.0f || !t->voices.list[voice].n_prototypes)
-        return 0.0f;
-    if (share > 0.0f)
-        by_cosine = t->settings.slope * (voices_similarity(&t->voices, voice, s->at) - theta);
-    if (share < 1.0f)
-        by_distance = odds_by_distance(t, s, voice);
-    return s->n / (s->n + 10.0f) * (share * by_cosine + (1.0f - share) * by_distance);
-}
-
-/* How much it counts that the slot was this voice before. */
-static float bond(const struct tracker *t, const struct track_slot *s, int voice)
+/* How much it counts that the slot was this voice before: what makes the share of
+ * pieces that stay with their slot's voice of all voices being as likely. */
+static double bond(const struct tracker *t, const struct track_slot *s, int voice)
 {
     const struct tracker_settings *set = &t->settings;
-    float grown = s->bound_n < 100.0f ? s->bound_n / 100.0f : 1.0f;
+    double stays = t->stays / t->pieces, others = t->voices.n_used > 2 ? t->voices.n_used - 1 : 1;
+    double most = log(stays * others / (1.0 - stays));
 
-    if (s->voice == voice) {
-        float left = 1.0f - 0.5f * (float)s->gap / (float)(set->context_frames + 1);
-        return left * (set->loose_bond + grown * (set->bond - set->loose_bond));
-    }
-    return s->voice == TRACK_NOBODY && s->was == voice ? set->loose_bond : 0.0f;
+    if (s->was != voice)
+        return 0.0;
+    if (s->gap > set->context_frames)
+        return (double)set->loose_bond;
+    most = fmin(fmax(most, 0.0), (double)set->most_bond);
+    return s->gap <= TRACK_PAUSE
+               ? most
+               : most * (1.0 - 0.5 * (double)s->gap / (double)(set->context_frames + 1));
 }
 
 /* How much it counts that the voice spoke from another slot, which the model told
@@ -162,13 +124,34 @@ static float excluded(const struct tracker *t, int slot, int voice)
     for (int i = 0; i < t->settings.n_local; i++) {
         const struct track_slot *other = &t->slot[i];
         float ago = (float)(t->frame - other->heard), against;
-        if (i == slot || other->voice != voice || other->bound_n < 25.0f || ago >= context)
+        if (i == slot || ago >= context || voice != (other->voice < 0 ? other->was : other->voice))
             continue;
         against = other->active ? t->settings.exclusion
                                 : t->settings.exclusion * (1.0f - ago / context);
         most = fmaxf(most, against);
     }
     return most;
+}
+
+/* What the vectors say of a piece of some length, its slot set aside, tells how often
+ * slots stay with their voice. */
+static void count_stay(struct tracker *t, struct track_slot *s, const double *odds)
+{
+    double most = -1e9, sum = 0.0, share = 1.0 - 1.0 / MEMORY;
+
+    if (s->counted || s->n < COUNTED || s->was < 0 || s->gap > t->settings.context_frames ||
+        t->voices.n_used < 2)
+        return;
+    s->counted = 1;
+    for (int k = 0; k < t->voices.high; k++)
+        most = fmax(most, odds[k]);
+    for (int k = 0; k < t->voices.high; k++)
+        sum += exp(odds[k] - most);
+    if (t->pieces * share + 1.0 < MEMORY)
+        share = 1.0;
+    t->stays = share * t->stays + exp(odds[s->was] - most) / sum;
+    t->pieces = share * t->pieces + 1.0;
+    t->stays = fmin(fmax(t->stays, 0.02 * t->pieces), 0.98 * t->pieces);
 }
 
 void track_score(struct tracker *t)
@@ -185,9 +168,10 @@ void track_score(struct tracker *t)
             voice_space_map(s->at, &t->voices.space, s->raw, 1);
         }
         for (int k = 0; k < t->voices.high; k++)
-            score[k] = t->voices.list[k].used
-                           ? odds(t, s, k) + bond(t, s, k) - excluded(t, i, k)
-                           : -1e6;
+            score[k] = t->voices.list[k].used ? (double)track_odds(t, s, k) : -1e6;
+        count_stay(t, s, score);
+        for (int k = 0; k < t->voices.high; k++)
+            score[k] += bond(t, s, k) - (double)excluded(t, i, k);
     }
 }
 
@@ -208,7 +192,7 @@ void track_assign(struct tracker *t, int *map)
         for (int k = 0; k < n_voices; k++)
             cost[k] = -track_score_of(t, rows[r], 0)[k];
         for (int k = 0; k < n; k++)
-            cost[n_voices + k] = k == r ? 0.0 : 1e6;
+            cost[n_voices + k] = k == r ? -(double)voices_stranger(&t->voices) : 1e6;
     }
     hungarian_in(t->scratch, chosen, t->cost, n, n_voices + n);
     for (int r = 0; r < n; r++)
@@ -216,14 +200,13 @@ void track_assign(struct tracker *t, int *map)
 }
 
 /* Frames less what they should be near: their speaker, or their own mean. */
-static void add_scatter(struct tracker *t, const struct track_slot *s, const float *own)
+static void add_scatter(struct tracker *t, const struct track_slot *s)
 {
     int width = t->settings.embedding;
-    const float *from = own;
+    const float *from = s->raw;
 
-    if (t->voices.list[s->voice].n >= 100.0f) {
+    if (t->voices.list[s->voice].n >= 100.0f)
         from = t->voices.raw + (size_t)s->voice * (size_t)width;
-    }
     for (int i = 0; i < s->n_rows; i++) {
         for (int e = 0; e < width; e++)
             t->deviations[i * width + e] = s->rows[i * width + e] - from[e];
@@ -231,38 +214,15 @@ static void add_scatter(struct tracker *t, const struct track_slot *s, const flo
     voice_space_add(&t->voices.space, t->deviations, s->n_rows);
 }
 
-/* Whether the frames are the bound voice's rather than another's. */
-static int is_own(struct tracker *t, const struct track_slot *s, const float *at)
-{
-    float own = voices_similarity(&t->voices, s->voice, at);
-
-    if (t->voices.n_used < 2 || !t->voices.list[s->voice].n_prototypes)
-        return 1;
-    for (int k = 0; k < t->voices.high; k++) {
-        if (k != s->voice && t->voices.list[k].used &&
-            voices_similarity(&t->voices, k, at) > own)
-            return 0;
-    }
-    return 1;
-}
-
 void track_learn(struct tracker *t, struct track_slot *s)
 {
     int width = t->settings.embedding;
-    float *mean = s->raw; // free until the next score
 
-    if (!width || s->voice == TRACK_NOBODY || s->n_rows < TRACK_LEARN / 2)
+    if (!width || s->voice == TRACK_NOBODY || s->n < LEAST)
         return;
-    memset(mean, 0, (size_t)width * sizeof(float));
-    for (int i = 0; i < s->n_rows; i++) {
-        for (int e = 0; e < width; e++)
-            mean[e] += s->rows[i * width + e] / (float)s->n_rows;
-    }
-    voice_space_map(t->mean, &t->voices.space, mean, 1);
-    if (is_own(t, s, t->mean)) {
-        add_scatter(t, s, mean);
-        s->prototype = voices_learn(&t->voices, s->voice, s->prototype, mean, (float)s->n_rows,
-                                    s->heard);
-    }
-    s->n_rows = 0;
+    for (int e = 0; e < width; e++)
+        s->raw[e] = s->sum[e] / s->n;
+    if (!t->voices.space.fixed)
+        add_scatter(t, s);
+    voices_learn(&t->voices, s->voice, s->raw, s->n, s->heard);
 }

@@ -6,7 +6,7 @@
 
 #include "stream/track.h"
 
-enum { TRACK_LEARN = 50 }; // clean frames that are learnt from at once
+enum { TRACK_PIECE = 150, TRACK_PAUSE = 25 }; // clean frames, and silent ones, that end a piece
 
 /* track_score.c */
 
@@ -20,10 +20,13 @@ void track_score(struct tracker *t);
 /* Assigns the slots that are active: map [n_local], a voice or TRACK_NOBODY. */
 void track_assign(struct tracker *t, int *map);
 
-/* The slot's bound voice learns from what the slot said, if it sounds like it. */
+/* How well a slot fits a voice by its vectors alone. */
+float track_odds(const struct tracker *t, const struct track_slot *s, int voice);
+
+/* The slot's bound voice learns from the piece. */
 void track_learn(struct tracker *t, struct track_slot *s);
 
-/* The slot forgets what it heard. */
+/* The slot has no piece. */
 void track_forget(struct tracker *t, struct track_slot *s);
 
 static inline double *track_score_of(const struct tracker *t, int slot, int voice)

@@ -8,7 +8,9 @@
  * covariance), gathered as the stream goes; mean is the mean of the speakers,
  * not of the frames, so that who talks most does not become the middle. A
  * network's raw cosines are dominated by what all voices share and by few
- * directions (the room, low or high voice). No allocation. */
+ * directions (the room, low or high voice). A model whose readout was calibrated
+ * (prune/calibrate.h) has both in its weights, from many more voices: for it the space is
+ * `fixed`. No allocation. */
 #ifndef VOICE_SPACE_H
 #define VOICE_SPACE_H
 
@@ -18,6 +20,7 @@ struct voice_space {
     int width;
     double *scatter;  // [width,width] sum over frames
     double n;         // frames in it, forgotten beyond an hour
+    int fixed;        // 1: the model's vectors are made for it, A is the identity and mean 0
     int fitted;       // 1: A is from W
     double next;      // W is used anew when n has reached this
     float *mean;      // [width]

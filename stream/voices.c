@@ -5,8 +5,10 @@
 #include <string.h>
 
 static const float PROTOTYPE_MOST = 500.0f; // frames a merged prototype weighs at most
-static const float STRETCH = 250.0f;        // frames of a stretch
 static const float BALANCE = 500.0f;        // frames after which a voice weighs fully in the mean
+static const float LOOKED_AT = 25.0f;       // frames of a prototype that may go elsewhere
+static const float SETTLED = 150.0f;        // frames of a voice that may become another
+static const float MARGIN = 1.0f;           // log odds by which it must be better there
 
 void voices_place(struct voices *v, int width, int room, struct arena *arena)
 {
@@ -20,8 +22,7 @@ void voices_place(struct voices *v, int width, int room, struct arena *arena)
     v->prototype = arena_bytes(arena, VOICE_PROTOTYPES * sizeof(*v->prototype));
     v->prototype_raw = arena_floats(arena, VOICE_PROTOTYPES * w);
     v->prototype_at = arena_floats(arena, VOICE_PROTOTYPES * w);
-    v->half = arena_floats(arena, 2 * w);
-    v->side = arena_bytes(arena, VOICE_PROTOTYPES);
+    v->half = arena_floats(arena, w);
     v->together = arena_bytes(arena, n * n * sizeof(*v->together));
     voice_space_place(&v->space, width, arena);
 }
@@ -96,7 +97,7 @@ void voices_reset(struct voices *v)
     }
     memset(v->together, 0, (size_t)v->room * (size_t)v->room * sizeof(*v->together));
     v->learnt = v->settled_at = 0.0f;
-    v->next = 0;
+    v->next = v->next_prototype = 0;
 }
 
 static int is_among(int i, const int *list, int n)
@@ -176,7 +177,7 @@ static int make_room(struct voices *v)
     return second;
 }
 
-int voices_learn(struct voices *v, int i, int with, const float *mean, float n, int64_t frame)
+int voices_learn(struct voices *v, int i, const float *mean, float n, int64_t frame)
 {
     int k = 0;
 
@@ -189,11 +190,6 @@ int voices_learn(struct voices *v, int i, int with, const float *mean, float n, 
     v->prototype[k] = (struct prototype){.voice = i, .n = n, .frame = frame};
     memcpy(row(v, v->prototype_raw, k), mean, (size_t)v->width * sizeof(float));
     voice_space_map(row(v, v->prototype_at, k), &v->space, mean, 1);
-    if (with >= 0 && with != k && v->prototype[with].voice == i &&
-        v->prototype[with].n + n <= STRETCH) {
-        join(v, with, k, STRETCH);
-        k = with;
-    }
     v->learnt += n;
     sum_up(v, i);
     return k;
@@ -219,41 +215,13 @@ static void centre(struct voices *v)
     voice_space_centre(&v->space, mean);
 }
 
-/* Prototypes go to the voice they are nearest to, by a margin. */
-static void reassign(struct voices *v)
-{
-    const float margin = 0.1f;
-
-    for (int k = 0; k < VOICE_PROTOTYPES && v->n_used > 2; k++) {
-        struct prototype *p = &v->prototype[k];
-        const float *at = row(v, v->prototype_at, k);
-        int best = p->voice;
-        if (p->voice < 0 || p->enrolled || p->n < 50.0f || v->list[p->voice].n < 3.0f * p->n)
-            continue;
-        float most = cosine_of(v, at, row(v, v->at, p->voice)) + margin;
-        for (int i = 0; i < v->high; i++) {
-            float cosine = v->list[i].used && v->list[i].n >= 150.0f
-                               ? cosine_of(v, at, row(v, v->at, i))
-                               : -2.0f;
-            if (i != p->voice && cosine > most) {
-                most = cosine;
-                best = i;
-            }
-        }
-        p->voice = best;
-    }
-    for (int i = 0; i < v->high; i++) {
-        if (v->list[i].used)
-            sum_up(v, i);
-    }
-}
-
 int voices_settle(struct voices *v)
 {
     float step = fminf(fmaxf(0.1f * v->learnt, 50.0f), 1500.0f);
     int fit = v->width && voice_space_due(&v->space);
 
-    if (!v->width || v->learnt <= 0.0f || (!fit && v->learnt - v->settled_at < step))
+    if (!v->width || v->space.fixed || v->learnt <= 0.0f ||
+        (!fit && v->learnt - v->settled_at < step))
         return 0;
     if (fit)
         voice_space_fit(&v->space);
@@ -263,136 +231,113 @@ int voices_settle(struct voices *v)
     centre(v);
     voice_space_map(v->prototype_at, &v->space, v->prototype_raw, VOICE_PROTOTYPES);
     voice_space_map(v->at, &v->space, v->raw, v->high);
-    reassign(v);
     return 1;
 }
 
-float voices_similarity(const struct voices *v, int i, const float *at)
+float voices_stranger(const struct voices *v)
 {
-    return v->list[i].n_prototypes ? cosine_of(v, at, row(v, v->at, i)) : -1.0f;
+    return v->thresholds.stranger + logf((float)(v->n_used > 1 ? v->n_used : 1));
 }
 
-float voices_distance(const struct voices *v, int i, const float *at)
+/* Of n frames and a voice of `of` frames, whose cosine is known. */
+static float odds(const struct voices *v, float cosine, float n, float of)
 {
-    return voice_space_distance(&v->space, at, row(v, v->at, i));
+    const struct voices_thresholds *t = &v->thresholds;
+    float middle = (1.0f - t->distance) * sqrtf(n / (n + 40.0f) * of / (of + 60.0f));
+
+    return t->slope * n / (n + 10.0f) * (cosine - middle);
 }
 
-/* The prototype of a voice that is farthest from a vector. */
-static int farthest(struct voices *v, int i, const float *at)
+float voices_odds(const struct voices *v, int i, const float *at, float n)
 {
-    float most = -1.0f;
-    int far = -1;
+    if (!v->list[i].n_prototypes || n < 1.0f)
+        return n < 1.0f ? 0.0f : voices_stranger(v);
+    return odds(v, cosine_of(v, at, row(v, v->at, i)), n, v->list[i].n);
+}
 
-    for (int k = 0; k < VOICE_PROTOTYPES; k++) {
-        if (v->prototype[k].voice != i || v->prototype[k].n < 50.0f)
+/* Of a prototype with its own voice, as that would be without it. */
+static float odds_without(struct voices *v, int k)
+{
+    const struct prototype *p = &v->prototype[k];
+    const float *at = row(v, v->prototype_at, k), *all = row(v, v->at, p->voice);
+    float n = v->list[p->voice].n, *rest = v->half;
+
+    if (v->list[p->voice].n_prototypes < 2 || n - p->n < 1.0f)
+        return voices_stranger(v);
+    for (int e = 0; e < v->width; e++)
+        rest[e] = (n * all[e] - p->n * at[e]) / (n - p->n);
+    return odds(v, cosine_of(v, at, rest), p->n, n - p->n);
+}
+
+void voices_give(struct voices *v, int k, int to)
+{
+    int from = v->prototype[k].voice;
+
+    v->prototype[k].voice = to;
+    sum_up(v, from);
+    sum_up(v, to);
+}
+
+/* Whether a prototype is better elsewhere, and where. */
+static enum voices_change look_at_prototype(struct voices *v, int k, int *a, int *b)
+{
+    const struct prototype *p = &v->prototype[k];
+    float own, most = voices_stranger(v), alone = most;
+    int best = -1;
+
+    if (p->voice < 0 || p->enrolled || p->n < LOOKED_AT)
+        return VOICES_SAME;
+    own = odds_without(v, k) + MARGIN;
+    for (int i = 0; i < v->high; i++) {
+        if (i == p->voice || !v->list[i].used || !v->list[i].n_prototypes)
             continue;
-        float distance = voice_space_distance(&v->space, at, row(v, v->prototype_at, k));
-        if (distance > most) {
-            most = distance;
-            far = k;
+        float other = voices_odds(v, i, row(v, v->prototype_at, k), p->n);
+        if (other > most) {
+            most = other;
+            best = i;
         }
     }
-    return far;
-}
-
-/* Sorts a voice's prototypes by the nearer half, and takes the halves' means. */
-static void halve(struct voices *v, int i, float *n)
-{
-    size_t w = (size_t)v->width;
-
-    n[0] = n[1] = 0.0f;
-    for (int k = 0; k < VOICE_PROTOTYPES; k++) {
-        const float *at = row(v, v->prototype_at, k);
-        if (v->prototype[k].voice == i)
-            v->side[k] = voice_space_distance(&v->space, at, v->half + w) <
-                         voice_space_distance(&v->space, at, v->half);
+    *a = p->voice;
+    *b = best;
+    if (best >= 0 && most > own) {
+        voices_give(v, k, best);
+        return v->list[*a].n_prototypes || v->list[*a].named ? VOICES_SAME : VOICES_ONE;
     }
-    memset(v->half, 0, 2 * w * sizeof(float));
-    for (int k = 0; k < VOICE_PROTOTYPES; k++) {
-        int side = v->side[k];
-        if (v->prototype[k].voice != i)
-            continue;
-        n[side] += v->prototype[k].n;
-        for (size_t e = 0; e < w; e++)
-            v->half[(size_t)side * w + e] += v->prototype[k].n *
-                                             row(v, v->prototype_at, k)[e];
-    }
-    for (int side = 0; side < 2; side++) {
-        for (size_t e = 0; e < w; e++)
-            v->half[(size_t)side * w + e] /= fmaxf(n[side], 1.0f);
-    }
-}
-
-/* Whether a voice is two: its halves by 2-means are large and far from each other. */
-static int is_two(struct voices *v, int i)
-{
-    size_t w = (size_t)v->width;
-    float n[2] = {0};
-    int a, b;
-
-    if (!v->space.fitted || v->list[i].n < 400.0f || v->list[i].n_prototypes < 4 ||
-        v->list[i].enrolled)
-        return 0;
-    a = farthest(v, i, row(v, v->at, i));
-    b = a < 0 ? -1 : farthest(v, i, row(v, v->prototype_at, a));
-    if (b < 0 || a == b)
-        return 0;
-    memcpy(v->half, row(v, v->prototype_at, a), w * sizeof(float));
-    memcpy(v->half + w, row(v, v->prototype_at, b), w * sizeof(float));
-    for (int round = 0; round < 4; round++)
-        halve(v, i, n);
-    if (n[0] < 150.0f || n[1] < 150.0f ||
-        voice_space_distance(&v->space, v->half, v->half + w) < v->thresholds.part_distance)
-        return 0;
-    return v->n_used < 3 || cosine_of(v, v->half, v->half + w) < v->thresholds.part;
+    *b = k;
+    return best < 0 && alone > own && p->n >= v->thresholds.least && v->list[*a].n_prototypes > 1
+               ? VOICES_PARTED
+               : VOICES_SAME;
 }
 
 static int are_one(struct voices *v, int a, int b)
 {
     const struct voice *x = &v->list[a], *y = &v->list[b];
-    float cosine, distance;
 
-    if (a == b || !y->used || x->n < 150.0f || y->n < 150.0f || (x->named && y->named) ||
-        voices_together(v, a, b) >= 50 || !v->space.fitted)
+    if (a == b || !x->used || !y->used || x->n < SETTLED || y->n < SETTLED ||
+        (x->named && y->named) || voices_together(v, a, b) >= 50)
         return 0;
-    cosine = cosine_of(v, row(v, v->at, a), row(v, v->at, b));
-    distance = voice_space_distance(&v->space, row(v, v->at, a), row(v, v->at, b));
-    return (v->n_used > 3 && cosine > v->thresholds.merge) ||
-           distance < v->thresholds.merge_distance;
+    return cosine_of(v, row(v, v->at, a), row(v, v->at, b)) > v->thresholds.merge;
 }
 
 enum voices_change voices_look(struct voices *v, int *a, int *b)
 {
-    int i = v->next < v->high ? v->next : 0;
+    enum voices_change change;
 
-    v->next = i + 1;
-    *a = i;
-    *b = -1;
-    if (!v->width || !v->list[i].used)
+    if (!v->width)
         return VOICES_SAME;
-    for (int k = 0; k < v->high; k++) {
-        if (are_one(v, i, k)) {
-            *b = k;
+    v->next_prototype = (v->next_prototype + 1) % VOICE_PROTOTYPES;
+    for (int i = 0; i < VOICE_PROTOTYPES && v->prototype[v->next_prototype].voice < 0; i++)
+        v->next_prototype = (v->next_prototype + 1) % VOICE_PROTOTYPES;
+    change = look_at_prototype(v, v->next_prototype, a, b);
+    if (change != VOICES_SAME)
+        return change;
+    v->next = v->next + 1 < v->high ? v->next + 1 : 0;
+    *a = v->next;
+    for (*b = 0; *b < v->high; ++*b) {
+        if (are_one(v, *a, *b))
             return VOICES_ONE;
-        }
     }
-    return is_two(v, i) ? VOICES_PARTED : VOICES_SAME;
-}
-
-void voices_part(struct voices *v, int a, int b)
-{
-    float n[2] = {0};
-
-    for (int k = 0; k < VOICE_PROTOTYPES; k++) {
-        if (v->prototype[k].voice == a)
-            n[v->side[k]] += v->prototype[k].n;
-    }
-    for (int k = 0; k < VOICE_PROTOTYPES; k++) { // the larger half stays
-        if (v->prototype[k].voice == a && v->side[k] == (n[1] <= n[0]))
-            v->prototype[k].voice = b;
-    }
-    sum_up(v, a);
-    sum_up(v, b);
+    return VOICES_SAME;
 }
 
 void voices_merge(struct voices *v, int into, int from)

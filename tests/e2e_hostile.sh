@@ -66,6 +66,8 @@ hostile diarize "$audio" -e FILE -o "$here/d.rttm"
 hostile diarize "$audio" --clustering vbx --plda FILE -o "$here/d.rttm"
 hostile evaluate FILE
 hostile evaluate -m FILE "$tests/audio"
+hostile calibrate --speech FILE -o "$here/m"
+hostile calibrate -m FILE --speech "$tests" -o "$here/m"
 hostile finetune --data FILE --arch nano --steps 1 -o "$here/m"
 hostile finetune --speech FILE --arch nano --steps 1 -o "$here/m"
 hostile finetune --data "$tests" --config FILE --steps 1 -o "$here/m"

@@ -41,6 +41,7 @@ static void stage_open(struct stage *s, int max_speakers, uint64_t seed)
     *s = (struct stage){0};
     settings.n_local = SLOTS;
     settings.embedding = E;
+    settings.calibrated = 1;
     settings.context_frames = CONTEXT;
     settings.max_speakers = max_speakers;
     random_init(&s->rng, seed);
@@ -87,7 +88,7 @@ static void speak(struct stage *s, int slot, int who, int blocks)
             for (int k = 0; k < SLOTS; k++)
                 prob[t * SLOTS + k] = k == slot ? 0.97f : 0.01f;
             for (int e = 0; e < E; e++)
-                vectors[t * E + e] = 5.0f + point[e] + 0.7f * normal(&s->rng);
+                vectors[t * E + e] = point[e] + 0.7f * normal(&s->rng);
         }
         tracker_block(&s->tracker, &s->block, prob, vectors, s->frame, B, &out);
         s->frame += B;
@@ -320,8 +321,6 @@ static void test_enrolled(void **state)
     for (int k = 0; k < 2; k++) {
         float x[E];
         voice_point(x, k);
-        for (int e = 0; e < E; e++)
-            x[e] += 5.0f;
         struct known_speaker *who = speakers_get(&known, names[k], &err);
         assert_non_null(who);
         speakers_add(&known, who, x, 500.0f);

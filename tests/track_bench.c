@@ -33,9 +33,9 @@ enum { SLOTS = 4, CONTEXT = 400, BLOCK = 16, DIART_WINDOW = 250, DIART_STEP = 25
 struct bench {
     struct loaded loaded;
     const char *model, *cache;
-    double delta, rho, threshold, min_speech, slope, bond, loose_bond, exclusion, sure, merge,
-        patience, part, part_distance, merge_distance;
-    int verbose;
+    double delta, rho, threshold, min_speech, slope, stranger, bond, loose_bond, exclusion, sure,
+        stay, merge, patience;
+    int verbose, seed; // of the oracle's slots
     double seconds;   // of our tracker
     int64_t n_blocks;
 };
@@ -92,7 +92,7 @@ static int take_slot(int *holder, const int *last, int t, struct random *rng)
     return n ? free_slots[random_bits(rng) % (uint64_t)n] : oldest;
 }
 
-static float *oracle(const struct recording *r, int n_frames, struct error *err)
+static float *oracle(const struct recording *r, int n_frames, int seed, struct error *err)
 {
     size_t K = (size_t)r->n_speakers, n = (size_t)n_frames;
     unsigned char *speaks = calloc(K * n + 1, 1);
@@ -100,7 +100,7 @@ static float *oracle(const struct recording *r, int n_frames, struct error *err)
     float *prob = calloc(n * SLOTS + 1, sizeof(*prob));
     struct random rng;
 
-    random_init(&rng, 1);
+    random_init(&rng, (uint64_t)seed);
     for (size_t i = 0; speaks && i < r->n_turns; i++) {
         int from = (int)(r->turns[i].start * 50.0), to = (int)(r->turns[i].end * 50.0);
         for (int t = from; t < to && t < n_frames; t++)
@@ -173,14 +173,14 @@ static int run_ours(struct turns *turns, struct bench *b, const struct input *in
     s.min_speech_seconds = b->min_speech;
     s.patience_seconds = b->patience;
     s.slope = (float)b->slope;
-    s.bond = (float)b->bond;
+    s.calibrated = b->loaded.model.config.readout.embedding_threshold > 0.0f;
+    s.stranger = (float)b->stranger;
+    s.most_bond = (float)b->bond;
+    s.stay = (float)b->stay;
     s.loose_bond = (float)b->loose_bond;
     s.exclusion = (float)b->exclusion;
     s.sure = (float)b->sure;
-    s.voices.merge = (float)b->merge;
-    s.voices.part = (float)b->part;
-    s.voices.part_distance = (float)b->part_distance;
-    s.voices.merge_distance = (float)b->merge_distance;
+    s.merge = (float)b->merge;
     if (tracker_open(&t, &s, err))
         return -1;
     double began = clock_monotonic();
@@ -300,7 +300,7 @@ static int run_recording(struct measure total[INPUTS][TRACKERS], struct bench *b
         return -1;
     struct input in[INPUTS] = {
         {"heard", &heard, heard.prob, heard.n_local},
-        {"oracle", &heard, oracle(ref, heard.n_frames, err), SLOTS},
+        {"oracle", &heard, oracle(ref, heard.n_frames, b->seed, err), SLOTS},
     };
     status = in[1].prob ? 0 : -1;
     for (int i = 0; i < INPUTS; i++) {
@@ -367,11 +367,11 @@ static int run(struct bench *b, const char **folders, struct error *err)
 int main(int argc, const char **argv)
 {
     struct tracker_settings d = tracker_defaults();
-    struct bench b = {.delta = 0.06, .rho = 0.1, .threshold = d.threshold,
+    struct bench b = {.seed = 1, .delta = 0.06, .rho = 0.1, .threshold = d.threshold,
                       .min_speech = d.min_speech_seconds, .patience = d.patience_seconds,
-                      .slope = d.slope, .bond = d.bond, .loose_bond = d.loose_bond,
-                      .exclusion = d.exclusion, .sure = d.sure, .merge = d.voices.merge, .part = d.voices.part,
-                      .part_distance = d.voices.part_distance, .merge_distance = d.voices.merge_distance};
+                      .slope = d.slope, .stranger = d.stranger, .bond = d.most_bond,
+                      .loose_bond = d.loose_bond, .exclusion = d.exclusion, .sure = d.sure,
+                      .stay = d.stay, .merge = d.merge};
     const struct poptOption table[] = {
         {"model", 'm', POPT_ARG_STRING, &b.model, 0, "model file [built-in]", "FILE"},
         {"cache", 0, POPT_ARG_STRING, &b.cache, 0, "keep what was heard there", "DIR"},
@@ -386,9 +386,9 @@ int main(int argc, const char **argv)
         {"exclusion", 0, POPT_ARG_DOUBLE, &b.exclusion, 0, "ours", "X"},
         {"sure", 0, POPT_ARG_DOUBLE, &b.sure, 0, "ours", "X"},
         {"merge", 0, POPT_ARG_DOUBLE, &b.merge, 0, "ours", "X"},
-        {"part", 0, POPT_ARG_DOUBLE, &b.part, 0, "ours", "X"},
-        {"part-distance", 0, POPT_ARG_DOUBLE, &b.part_distance, 0, "ours", "X"},
-        {"merge-distance", 0, POPT_ARG_DOUBLE, &b.merge_distance, 0, "ours", "X"},
+        {"stranger", 0, POPT_ARG_DOUBLE, &b.stranger, 0, "ours", "X"},
+        {"stay", 0, POPT_ARG_DOUBLE, &b.stay, 0, "ours", "X"},
+        {"seed", 0, POPT_ARG_INT, &b.seed, 0, "of the oracle's slots", "N"},
         {"verbose", 'v', POPT_ARG_NONE, &b.verbose, 0, "a line a recording", NULL},
         POPT_AUTOHELP POPT_TABLEEND,
     };

@@ -7,7 +7,8 @@
 # Five runs, each from where the one before ended: short meetings of two; ten seconds of up to four
 # people; twenty, as the rate goes to nothing; then, when breaths and laughs had come into the simulation,
 # ten and twenty seconds again at the full rate, the last to nothing. Each may be killed and goes on by
-# the same command. At the end the weights become bfloat16.
+# the same command. At the end the speaker vectors are calibrated on the people of the training,
+# measured on those of the validation, and the weights become bfloat16.
 #
 # The model in the program had HOURS hours of audio in that way, on two shared cores: LibriSpeech's and
 # VCTK's voices and two of Microsoft's, without eight kept for validation. It was stopped by the
@@ -41,4 +42,6 @@ run again -m "$out/long.safetensors.run/last.safetensors" --chunk 10 --batch 16 
     --turn-length 0.7 --ema 0.995 --warmup 50 --lr 1e-3 --seed 4 --steps "${STEPS4:-2000}"
 run last -m "$out/again.safetensors.run/last.safetensors" --chunk 20 --batch 8 --voices 7 \
     --ema 0.995 --warmup 30 --lr 1e-3 --schedule cosine --seed 5 --steps "${STEPS5:-4200}"
-"$antiphon" convert "$out/last.safetensors" --dtype bf16 -o "$out/builtin.safetensors"
+"$antiphon" calibrate -m "$out/last.safetensors" --speech "$speech" --noise "$noise" --rir "$rir" \
+    --dev-speech "$dev" --clips "${CLIPS:-48}" -o "$out/calibrated.safetensors"
+"$antiphon" convert "$out/calibrated.safetensors" --dtype bf16 -o "$out/builtin.safetensors"

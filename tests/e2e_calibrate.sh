@@ -1,0 +1,65 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# e2e_calibrate.sh ANTIPHON TESTS - a tiny model's vectors are calibrated, from a run's state as
+# from a model; training takes the threshold away again; what cannot be done is refused.
+set -u
+antiphon=$1 here=$2
+. "$here/e2e_lib.sh"
+
+cat >"$dir/tiny.json" <<'JSON'
+{"wavlm":{"extractor_mode":"fbank","fbank_bins":24,"fbank_half_bins":8,"encoder_embed_dim":16,
+"encoder_pos_conv_kernel":0,"encoder_pos_conv_groups":4,"encoder_num_layers":2,
+"encoder_use_attention":[true,true],"encoder_use_feed_forward":[true,true],
+"encoder_total_num_heads":[2,2],"encoder_remaining_heads":[[0,1],[0,1]],
+"encoder_ff_interm_features":[32,24],"encoder_num_buckets":32,"encoder_max_distance":64,
+"encoder_layer_norm_first":true},
+"readout":{"wavlm_layer_num":3,"wavlm_feat_dim":16,"attention_in":16,"ffn_hidden":32,"num_head":2,
+"num_layer":1,"kernel_size":7,"dropout":0.1,"max_speakers_per_chunk":3,
+"max_speakers_per_frame":2,"embedding_dim":4,"chunk_size":2}}
+JSON
+for speaker in ann ben cleo; do
+    mkdir -p "$dir/speech/$speaker"
+    cp "$here/audio/ami_EN2004a_first30s.flac" "$dir/speech/$speaker/1.flac"
+done
+train() {
+    "$antiphon" finetune --speech "$dir/speech" --chunk 2 --batch 2 --threads 1 --steps 2 \
+        --validate-every 100 --average 1 --affinity 1 "$@" 2>"$dir/err" || complain "finetune: $(cat "$dir/err")"
+}
+calibrate() {
+    "$antiphon" calibrate --speech "$dir/speech" --clips 12 --dev-clips 4 --chunk 20 --threads 1 "$@"
+}
+
+train --config "$dir/tiny.json" --ema 0.9 -o "$dir/m.safetensors"
+calibrate -m "$dir/m.safetensors" -o "$dir/c.safetensors" >"$dir/out" 2>"$dir/err" ||
+    complain "calibrate: $(cat "$dir/err")"
+grep -q '^equal error of one second against a speaker: .* at distance [01]\.[0-9]*$' "$dir/out" ||
+    complain "calibrate says $(cat "$dir/out")"
+grep -aq 'embedding_threshold' "$dir/c.safetensors" || complain "no threshold in the model"
+grep -aq 'vectors calibrated on' "$dir/c.safetensors" || complain "no provenance in the model"
+"$antiphon" stream -m "$dir/c.safetensors" --input "$here/audio/ami_EN2004a_first30s.flac" --fast \
+    --rttm "$dir/c.rttm" >/dev/null 2>"$dir/err" || complain "stream: $(cat "$dir/err")"
+
+# A run's state is the model that the run would write: the mean of its weights.
+state=$dir/m.safetensors.run/last.safetensors
+"$antiphon" info "$state" >"$dir/info" 2>&1 || complain "a run's state is no model: $(cat "$dir/info")"
+calibrate -m "$state" -o "$dir/s.safetensors" >"$dir/out2" 2>"$dir/err" ||
+    complain "calibrate a state: $(cat "$dir/err")"
+cmp -s "$dir/out" "$dir/out2" || complain "a state gives $(cat "$dir/out2"), the model $(cat "$dir/out")"
+
+# Trained on, the vectors are no longer what the threshold was measured for.
+train -m "$dir/c.safetensors" -o "$dir/t.safetensors"
+grep -aq 'embedding_threshold' "$dir/t.safetensors" && complain "training kept the threshold"
+
+sed 's/"embedding_dim":4,//' "$dir/tiny.json" >"$dir/none.json"
+"$antiphon" finetune --speech "$dir/speech" --config "$dir/none.json" --chunk 2 --batch 2 --threads 1 \
+    --steps 1 --average 1 -o "$dir/none.safetensors" 2>"$dir/err" || complain "$(cat "$dir/err")"
+refused 1 'without speaker vectors' "$antiphon" calibrate -m "$dir/none.safetensors" \
+    --speech "$dir/speech" -o "$dir/x"
+refused 1 'take more clips' "$antiphon" calibrate -m "$dir/m.safetensors" --speech "$dir/speech" \
+    --clips 1 --chunk 20 -o "$dir/x"
+refused 1 'one of --data and --speech' "$antiphon" calibrate -m "$dir/m.safetensors" -o "$dir/x"
+refused 2 'where to?' "$antiphon" calibrate -m "$dir/m.safetensors" --speech "$dir/speech"
+refused 2 'out of range' "$antiphon" calibrate -m "$dir/m.safetensors" --clips 0 -o "$dir/x"
+refused 2 'expected 0 to 100' "$antiphon" calibrate -m "$dir/m.safetensors" --ridge -1 -o "$dir/x"
+[ -e "$dir/x" ] && complain "a refused command left a file"
+exit $bad
