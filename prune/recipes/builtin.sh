@@ -10,7 +10,7 @@
 # the same command. At the end the speaker vectors are calibrated on the people of the training,
 # measured on those of the validation, and the weights become bfloat16.
 #
-# The model in the program had HOURS hours of audio in that way, on two shared cores: LibriSpeech's and
+# The model in the program had 382 hours of audio in that way, on two shared cores: LibriSpeech's and
 # VCTK's voices and two of Microsoft's, without eight kept for validation. It was stopped by the
 # clock and not by its progress: more steps are the first thing to try. (Its first three runs, and 1100
 # steps of the fourth, were made without --bf16; its first 600 steps of the fourth without breaths.)
