@@ -47,6 +47,22 @@ sh "$recipes/evaluate.sh" built-in "$dir/data" "$dir/one" >"$dir/out" 2>"$dir/er
 [ "$(grep -c 'as `stream` tells it' "$dir/out")" -eq 2 ] || complain "evaluate.sh says: $(cat "$dir/out")"
 [ "$(grep -c '^overall' "$dir/out")" -eq 2 ] || complain "evaluate.sh scores not: $(cat "$dir/out")"
 
+# The table of results: a row a recording and one of all, as score has them.
+mkdir "$dir/two"
+for name in first second; do
+    cp "$dir/one/talk.flac" "$dir/two/$name.flac"
+    sed "s/talk/$name/" "$dir/one/talk.rttm" >"$dir/two/$name.rttm"
+done
+sh "$recipes/results.sh" "$here/../model/nano.safetensors" "$dir/two" >"$dir/out" 2>"$dir/err" ||
+    complain "results.sh: $(cat "$dir/err")"
+[ "$(wc -l <"$dir/out")" -eq 5 ] || complain "results.sh prints $(cat "$dir/out")"
+awk -F'|' 'NF != 11 { exit 1 }' "$dir/out" || complain "results.sh prints $(cat "$dir/out")"
+"$antiphon" stream --fast --input "$dir/one/talk.flac" --rttm "$dir/talk.rttm" >/dev/null 2>&1
+want=$("$antiphon" score --ref "$dir/one/talk.rttm" --sys "$dir/talk.rttm" 2>/dev/null | awk '$1 == "overall" { print $6 }')
+awk -F'|' -v want="$want" '/^. (first|second|overall)/ { n++; bad += $10 + 0 != want + 0 }
+    END { exit bad || n != 3 }' "$dir/out" ||
+    complain "results.sh prints $(cat "$dir/out") where score says $want"
+
 # Variants: one that learns and one that cannot.
 cat >"$dir/variants" <<'TEXT'
 learns --lr 1e-3
