@@ -119,7 +119,7 @@ static double error_of(const float *vectors, const int *n, int width, double *di
 {
     struct vector_trials v = {0};
     struct error err;
-    double percent;
+    double percent = NAN;
 
     if (vector_trials_add(&v, vectors, n, 20, width, &err) ||
         vector_trials_equal_error(&percent, distance, &v, &err))
