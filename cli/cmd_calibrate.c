@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 static const struct usage usage = {
     "",
@@ -295,7 +294,7 @@ static int check_arguments(const struct arguments *a, struct error *err)
 int cmd_calibrate(int argc, const char **argv, struct error *err)
 {
     struct arguments a = {.clips = 48, .dev_clips = 10, .ridge = 0.01, .threshold = 0.45, .seed = 1,
-                          .threads = (int)sysconf(_SC_NPROCESSORS_ONLN)};
+                          .threads = options_processors(64)};
     const struct poptOption table[] = {
         FINETUNE_DATA_OPTIONS(a.data),
         {"model", 'm', POPT_ARG_STRING, &a.model, 0, "model file (built-in)", "FILE"},

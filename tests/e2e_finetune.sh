@@ -6,21 +6,8 @@ set -u
 antiphon=$1 here=$2
 . "$here/e2e_lib.sh"
 
-cat >"$dir/tiny.json" <<'JSON'
-{"wavlm":{"extractor_mode":"fbank","fbank_bins":24,"fbank_half_bins":8,"encoder_embed_dim":16,
-"encoder_pos_conv_kernel":0,"encoder_pos_conv_groups":4,"encoder_num_layers":2,
-"encoder_use_attention":[true,true],"encoder_use_feed_forward":[true,true],
-"encoder_total_num_heads":[2,2],"encoder_remaining_heads":[[0,1],[0,1]],
-"encoder_ff_interm_features":[32,24],"encoder_num_buckets":32,"encoder_max_distance":64,
-"encoder_layer_norm_first":true},
-"readout":{"wavlm_layer_num":3,"wavlm_feat_dim":16,"attention_in":16,"ffn_hidden":32,"num_head":2,
-"num_layer":1,"kernel_size":7,"dropout":0.1,"max_speakers_per_chunk":3,
-"max_speakers_per_frame":2,"embedding_dim":8,"chunk_size":2}}
-JSON
-for speaker in ann ben cleo; do
-    mkdir -p "$dir/speech/$speaker"
-    cp "$here/audio/ami_EN2004a_first30s.flac" "$dir/speech/$speaker/1.flac"
-done
+tiny_shape 8
+tiny_speech
 
 # start ...: in the background, so that $! is the program's own.
 start() {

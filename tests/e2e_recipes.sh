@@ -18,10 +18,7 @@ cat >"$dir/tiny.json" <<'JSON'
 "num_layer":1,"kernel_size":7,"dropout":0.1,"max_speakers_per_chunk":3,
 "max_speakers_per_frame":2,"embedding_dim":8,"chunk_size":2}}
 JSON
-for speaker in ann ben cleo; do
-    mkdir -p "$dir/speech/$speaker"
-    cp "$here/audio/ami_EN2004a_first30s.flac" "$dir/speech/$speaker/1.flac"
-done
+tiny_speech
 
 # One person's recording: the oracle is right, and the table says so.
 mkdir "$dir/one"
