@@ -304,6 +304,27 @@ static int finetune(const struct arguments *a, char *freeze, struct ranks *ranks
     return status;
 }
 
+/* With mpirun, one of several processes: where one fails all end. */
+static int finetune_in_ranks(const struct arguments *a, struct error *err)
+{
+    char *freeze = a->freeze ? strdup(a->freeze) : NULL;
+    struct ranks ranks;
+    int status = -1;
+
+    if (a->freeze && !freeze) {
+        fail(err, "out of memory");
+    } else if (ranks_open(&ranks, err) == 0) {
+        status = finetune(a, freeze, &ranks, err);
+        if (status && ranks.size > 1) {
+            fprintf(stderr, "antiphon: rank %d: %s\n", ranks.rank, err->text);
+            ranks_abort(&ranks, STATUS_FAILED);
+        }
+        ranks_close(&ranks);
+    }
+    free(freeze);
+    return status;
+}
+
 int cmd_finetune(int argc, const char **argv, struct error *err)
 {
     struct arguments a = {
@@ -384,7 +405,6 @@ int cmd_finetune(int argc, const char **argv, struct error *err)
         POPT_TABLEEND,
     };
     struct options options;
-    struct ranks ranks;
     int status = STATUS_MISUSED;
 
     if (options_open(&options, argc, argv, table, &usage, err))
@@ -395,19 +415,7 @@ int cmd_finetune(int argc, const char **argv, struct error *err)
         if (!a.output) {
             fail(err, "finetune: -o FILE is missing: where the model goes");
         } else {
-            char *freeze = a.freeze ? strdup(a.freeze) : NULL;
-            status = STATUS_FAILED;
-            if (a.freeze && !freeze) {
-                fail(err, "out of memory");
-            } else if (ranks_open(&ranks, err) == 0) {
-                status = finetune(&a, freeze, &ranks, err) ? STATUS_FAILED : STATUS_DONE;
-                if (status == STATUS_FAILED && ranks.size > 1) {
-                    fprintf(stderr, "antiphon: rank %d: %s\n", ranks.rank, err->text);
-                    ranks_abort(&ranks, STATUS_FAILED);
-                }
-                ranks_close(&ranks);
-            }
-            free(freeze);
+            status = finetune_in_ranks(&a, err) ? STATUS_FAILED : STATUS_DONE;
         }
     }
     options_close(&options);

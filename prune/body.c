@@ -2,17 +2,13 @@
 #include "prune/body.h"
 
 #include "prune/biquad.h"
+#include "prune/decibels.h"
 #include "prune/draw.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 enum { HZ = 16000, APART = 1600 /* samples between two sounds of a speaker */ };
-
-static float decibels(float db)
-{
-    return powf(10.0f, db / 20.0f);
-}
 
 static int add(struct body_plan *p, struct body_sound s, struct error *err)
 {

@@ -2,6 +2,7 @@
 #include "prune/channel.h"
 
 #include "prune/biquad.h"
+#include "prune/decibels.h"
 #include "prune/draw.h"
 #include "prune/room.h"
 
@@ -9,11 +10,6 @@
 #include <string.h>
 
 enum { EQ_BANDS = 4, FADE = 800 };
-
-static float decibels(float db)
-{
-    return powf(10.0f, db / 20.0f);
-}
 
 /* One band per two octaves, each somewhere in it. */
 static void draw_colour(struct biquad bands[EQ_BANDS], float eq_db, struct random *rng)

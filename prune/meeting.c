@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "prune/meeting.h"
 
+#include "prune/decibels.h"
 #include "prune/draw.h"
 #include "prune/room.h"
 
@@ -19,11 +20,6 @@ enum {
     REST = 30,      // what is left of a piece is used if it is longer than this
     LABEL_AT = 40,  // samples into the step: 320 f + 200 is 40 into step 2 f + 1
 };
-
-static float decibels(float db)
-{
-    return powf(10.0f, db / 20.0f);
-}
 
 static int add_stretch(struct simulate_space *m, struct stretch s, struct error *err)
 {
