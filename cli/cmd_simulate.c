@@ -188,7 +188,7 @@ static int simulate(const struct arguments *a, struct error *err)
     }
     settings.min_speakers = a->min_speakers;
     settings.max_speakers = a->max_speakers;
-    settings.p_nobody = 0.0f;
+    settings.p_nobody = settings.p_sparse = 0.0f; // statistics are to be the target's
     settings.voices = a->voices;
     settings.turns.model = &target.model;
     if (status == 0)

@@ -16,7 +16,7 @@ static int add(struct body_plan *p, struct body_sound s, struct error *err)
         int room = p->room ? 2 * p->room : 64;
         struct body_sound *sounds = realloc(p->sounds, (size_t)room * sizeof(*sounds));
         if (!sounds)
-            return fail(err, "out of memory for %d breaths and laughs", room);
+            return fail(err, "out of memory for %d sounds of people", room);
         p->sounds = sounds;
         p->room = room;
     }
@@ -61,6 +61,23 @@ static int breathe(struct body_plan *p, const struct body_settings *s, int speak
     return status;
 }
 
+/* One speaker's chair, cup, papers and throat, while he listens. */
+static int stir(struct body_plan *p, const struct body_settings *s, int speaker, int64_t n,
+                struct random *rng, struct error *err)
+{
+    int status = 0;
+
+    for (double at = draw_wait(rng, s->stirs) - 1.0; at * HZ < (double)n && status == 0;
+         at += draw_wait(rng, s->stirs))
+        status = add(p, (struct body_sound){.start = llrint(at * HZ),
+                                            .n = samples_between(rng, 0.15f, 2.0f),
+                                            .speaker = speaker, .kind = BODY_STIR,
+                                            .gain = decibels(draw_between(rng, s->stir_low,
+                                                                          s->stir_high)),
+                                            .seed = random_bits(rng)}, err);
+    return status;
+}
+
 /* Laughs of the whole meeting: one laughs, others may join. */
 static int laugh(struct body_plan *p, const struct body_settings *s, int n_speakers, int64_t n,
                  struct random *rng, struct error *err)
@@ -71,7 +88,8 @@ static int laugh(struct body_plan *p, const struct body_settings *s, int n_speak
         for (int i = 0; i < n_speakers; i++) {
             struct body_sound sound = {
                 .start = llrint(at * HZ) + (i == first ? 0 : samples_between(rng, 0.1f, 1.0f)),
-                .n = samples_between(rng, 0.4f, 3.0f), .speaker = i, .laugh = 1,
+                .n = samples_between(rng, 0.4f, 3.0f), .speaker = i,
+                .kind = BODY_LAUGH,
                 .gain = decibels(draw_between(rng, s->laugh_low, s->laugh_high)),
                 .seed = random_bits(rng),
             };
@@ -128,7 +146,7 @@ int body_plan_draw(struct body_plan *p, const struct body_settings *s, const str
         int first = at;
         while (at < n_stretches && x[at].speaker == i)
             at++;
-        if (breathe(p, s, i, x + first, at - first, n, rng, err))
+        if (breathe(p, s, i, x + first, at - first, n, rng, err) || stir(p, s, i, n, rng, err))
             return -1;
     }
     if (n_speakers > 0 && laugh(p, s, n_speakers, n, rng, err))
@@ -210,13 +228,89 @@ static void render_laugh(float *x, int n, struct random *rng)
     resonances(x, n, hz, q, db, 3);
 }
 
+/* Blows on a table or a cup: four modes that die away, and the click of the touch. */
+static void render_knock(float *x, int n, struct random *rng)
+{
+    float hz[4], decay[4], level[4];
+
+    for (int k = 0; k < 4; k++) {
+        hz[k] = 80.0f * powf(40.0f, random_uniform(rng));
+        decay[k] = draw_between(rng, 0.005f, 0.06f) * HZ;
+        level[k] = draw_between(rng, 0.1f, 1.0f);
+    }
+    memset(x, 0, (size_t)n * sizeof(*x));
+    for (int at = 0; at < n; at += samples_between(rng, 0.08f, 0.6f)) {
+        float blow = decibels(-draw_between(rng, 0.0f, 12.0f));
+        int end = n - at < HZ / 4 ? n : at + HZ / 4;
+        for (int i = at; i < end; i++) {
+            float t = (float)(i - at);
+            x[i] += t < 32.0f ? blow * draw_noise(rng) * (0.5f - 0.5f * cosf(0.19635f * t)) : 0.0f;
+            for (int k = 0; k < 4; k++)
+                x[i] += blow * level[k] * expf(-t / decay[k]) *
+                        sinf(6.2831853f * hz[k] * t / HZ);
+        }
+    }
+}
+
+/* Paper, cloth: noise whose level is another every few milliseconds. */
+static void render_rustle(float *x, int n, struct random *rng)
+{
+    struct biquad high = biquad_high_pass(draw_between(rng, 300.0f, 2500.0f), 0.7071f);
+    struct biquad low = biquad_low_pass(draw_between(rng, 3000.0f, 7800.0f), 0.7071f);
+    float longest = draw_between(rng, 0.01f, 0.08f), level = 0.0f;
+
+    for (int at = 0; at < n;) {
+        float next = random_uniform(rng);
+        int grain = samples_between(rng, 0.003f, longest);
+        next *= next * next;
+        for (int i = 0; i < grain && at + i < n; i++)
+            x[at + i] = (level + (next - level) * (float)i / (float)grain) * draw_noise(rng);
+        level = next;
+        at += grain;
+    }
+    biquad_run(&high, x, n);
+    biquad_run(&low, x, n);
+}
+
+/* A sudden burst that dies away, perhaps another behind it. */
+static void render_cough(float *x, int n, struct random *rng)
+{
+    float hz[] = {draw_between(rng, 350.0f, 1000.0f), draw_between(rng, 1200.0f, 2600.0f)};
+    float q[] = {2.0f, 3.0f}, db[] = {15.0f, 12.0f};
+    struct biquad low = biquad_low_pass(draw_between(rng, 2500.0f, 6500.0f), 0.7071f);
+
+    memset(x, 0, (size_t)n * sizeof(*x));
+    for (int at = 0, bursts = 1 + draw_below(rng, 3); bursts > 0 && at < n; bursts--) {
+        float fall = draw_between(rng, 0.03f, 0.12f) * HZ, blow = decibels(3.0f * draw_normal(rng));
+        for (int i = at; i < n && (float)(i - at) < 8.0f * fall; i++) {
+            float t = (float)(i - at);
+            x[i] += blow * (1.0f - expf(-t / 80.0f)) * expf(-t / fall) * draw_noise(rng);
+        }
+        at += samples_between(rng, 0.2f, 0.5f);
+    }
+    resonances(x, n, hz, q, db, 2);
+    biquad_run(&low, x, n);
+}
+
+static void render_stir(float *x, int n, struct random *rng)
+{
+    static void (*const kinds[])(float *, int, struct random *) = {render_knock, render_rustle,
+                                                                   render_cough};
+    kinds[draw_below(rng, 3)](x, n, rng);
+    for (int i = 0; i < HZ / 100 && i < n; i++)
+        x[n - 1 - i] *= (float)i / (HZ / 100);
+}
+
 void body_render(float *dst, const struct body_sound *s)
 {
+    static void (*const render[])(float *, int, struct random *) = {
+        [BODY_BREATH] = render_breath, [BODY_LAUGH] = render_laugh, [BODY_STIR] = render_stir,
+    };
     struct random rng;
     double sum = 1e-12;
 
     random_init(&rng, s->seed);
-    (s->laugh ? render_laugh : render_breath)(dst, s->n, &rng);
+    render[s->kind](dst, s->n, &rng);
     for (int i = 0; i < s->n; i++)
         sum += (double)dst[i] * dst[i];
     float scale = s->gain * (float)sqrt(s->n / sum);

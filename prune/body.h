@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
-/* body.h - what people are heard to do besides speaking: they breathe and laugh.
+/* body.h - what people are heard to do besides speaking: they breathe, laugh and stir.
  *
  * Nobody counts it as speech (AMI's reference marks words only), but it comes from
- * where the speaker is and at a level to be taken for speech. Both sounds are
+ * where the speaker is and at a level to be taken for speech. All sounds are
  * synthetic: a breath is noise with two resonances; a laugh is a row of bursts, 3.5
  * to 6.5 a second, of pulses and noise through three formants (J.-A. Bachorowski et
- * al., The acoustic features of human laughter, JASA 110, 2001, gives the ranges).
- * Thread: any. */
+ * al., The acoustic features of human laughter, JASA 110, 2001, gives the ranges);
+ * a stir is a knock (modes that die away), a rustle (noise in grains) or a cough
+ * (noise through two resonances, in one to three bursts). Thread: any. */
 #ifndef BODY_H
 #define BODY_H
 
@@ -20,19 +21,24 @@ struct body_settings {
     float breaths;               // a minute, of one who listens
     float laughs;                // a minute, of everybody who is there
     float p_join;                // a speaker laughs with the others
+    float stirs;                 // a minute, of one who listens
     float breath_low, breath_high; // dB to the speaker's speech, drawn for each speaker
     float laugh_low, laugh_high; // dB, drawn for each laugh
+    float stir_low, stir_high;   // dB, drawn for each stir
 };
 
 #define BODY_DEFAULTS                                                                              \
-    {.p_breath = 0.5f, .breaths = 4.0f, .laughs = 0.8f, .p_join = 0.5f, .breath_low = -45.0f,      \
-     .breath_high = -12.0f, .laugh_low = -16.0f, .laugh_high = 2.0f}
+    {.p_breath = 0.5f, .breaths = 4.0f, .laughs = 0.8f, .p_join = 0.5f, .stirs = 2.0f,             \
+     .breath_low = -45.0f, .breath_high = -12.0f, .laugh_low = -16.0f, .laugh_high = 2.0f,         \
+     .stir_low = -35.0f, .stir_high = 0.0f}
+
+enum body_kind { BODY_BREATH, BODY_LAUGH, BODY_STIR };
 
 struct body_sound {
     int64_t start;  // sample of the meeting
     int n;          // samples, at most BODY_MOST
     int speaker;    // of the meeting
-    int laugh;      // else a breath
+    enum body_kind kind;
     float gain;
     uint64_t seed;  // of its sound
 };

@@ -217,16 +217,19 @@ int meeting_draw(struct simulate_space *m, const struct simulation *s, double be
 {
     double seconds = before + (double)n / 16000.0 + after;
     int64_t offset = llrint(before * ACTIVITY_HZ);
-    int silent = draw_chance(rng, s->settings.p_nobody);
+    float kind = random_uniform(rng), left = draw_between(rng, 0.05f, 0.5f); // of the turns
+    const struct simulate_settings *x = &s->settings;
 
+    left = kind < x->p_nobody ? 0.0f : kind < x->p_nobody + x->p_sparse ? left : 1.0f;
     m->n = 0;
     m->n_speakers = draw_n_speakers(s, rng);
     draw_voices(m, s, rng);
     if (turn_plan_draw(&m->plan, &s->settings.turns, m->n_speakers, seconds, rng, err))
         return -1;
-    for (int i = 0; i < m->plan.n && !silent; i++) {
+    for (int i = 0; i < m->plan.n; i++) {
         const struct plan_turn *t = &m->plan.turns[i];
-        if (fill_turn(m, s, t, llrint(t->start * ACTIVITY_HZ) - offset,
+        if (draw_chance(rng, left) &&
+            fill_turn(m, s, t, llrint(t->start * ACTIVITY_HZ) - offset,
                       llrint(t->end * ACTIVITY_HZ) - offset, n, rng, err))
             return -1;
     }

@@ -12,7 +12,7 @@
 #include <string.h>
 
 const struct simulate_settings simulate_defaults = {
-    .min_speakers = 1, .max_speakers = 4, .p_nobody = 0.03f,
+    .min_speakers = 1, .max_speakers = 4, .p_nobody = 0.05f, .p_sparse = 0.15f,
     .turns = {.model = &turn_model_ami, .overlap = 1.15f, .length = 1.0f, .vary = 0.4f, .p_part = 0.2f},
     .voices = 5, .level_sd = 4.0f, .turn_sd = 2.0f, .aside_db = -3.0f,
     .p_close = 0.25f, .p_measured = 0.15f, .p_far = 0.4f,

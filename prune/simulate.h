@@ -25,6 +25,7 @@
 struct simulate_settings {
     int min_speakers, max_speakers;  // each number between is as likely
     float p_nobody;        // nobody says anything at all
+    float p_sparse;        // hardly anybody does: 5 to 50 % of the turns are left
     struct turn_settings turns;
     int voices;            // of each speaker, by other speeds: 1 (as recorded), 3, 5 or 7
     float level_sd;        // dB, between speakers of a meeting

@@ -37,7 +37,7 @@ static void test_in_pauses(void **state)
     struct body_plan p = {0};
     struct stretch x[STRETCHES];
     uint64_t seed = check_seed();
-    int laughs = 0, breaths = 0, before = 0;
+    int kinds[3] = {0}, before = 0;
 
     turns(x);
     for (int trial = 0; trial < 20; trial++) {
@@ -46,23 +46,23 @@ static void test_in_pauses(void **state)
             const struct body_sound *s = &p.sounds[i];
             assert_true(s->n > 0 && s->n <= BODY_MOST && s->start < SAMPLES &&
                         s->start + s->n > 0);
-            laughs += s->laugh;
-            breaths += !s->laugh;
+            kinds[s->kind]++;
             if (i && s[-1].speaker == s->speaker)
                 assert_true(s[-1].start + s[-1].n < s->start);
             for (int k = 0; k < STRETCHES; k++) {
                 if (x[k].speaker != s->speaker)
                     continue;
                 assert_true(s->start >= x[k].start + x[k].n || s->start + s->n <= x[k].start);
-                before += !s->laugh && x[k].start - s->start - s->n >= 0 &&
+                before += s->kind == BODY_BREATH && x[k].start - s->start - s->n >= 0 &&
                           x[k].start - s->start - s->n < 2400;
             }
         }
     }
     /* 20 meetings of 10 minutes, 60 turns each: the settings' numbers, less what met speech. */
-    assert_in_range(laughs, 100, 400);
+    assert_in_range(kinds[BODY_LAUGH], 100, 400);
+    assert_in_range(kinds[BODY_STIR], 500, 1200);
     assert_in_range(before, 400, 800);
-    assert_true(breaths > before + 600);
+    assert_true(kinds[BODY_BREATH] > before + 600);
     body_plan_release(&p);
 }
 
@@ -100,27 +100,28 @@ static double power(const float *x, int n)
     return sum / n;
 }
 
-/* Level as asked for, silent at the ends (no clicks), and a laugh has bursts. */
+/* Level as asked for, silent at the ends (no clicks), and all but breaths have bursts. */
 static void test_sound(void **state)
 {
     float *x = malloc(BODY_MOST * sizeof(float)), *y = malloc(BODY_MOST * sizeof(float));
     uint64_t seed = check_seed();
 
-    for (int i = 0; i < 50; i++) {
-        struct body_sound s = {.n = i & 1 ? BODY_MOST : 8000, .laugh = i & 1, .gain = 0.3f,
-                               .seed = seed + (uint64_t)i};
+    for (int i = 0; i < 150; i++) {
+        struct body_sound s = {.n = i % 3 ? BODY_MOST : 8000, .kind = (enum body_kind)(i % 3),
+                               .gain = 0.3f, .seed = seed + (uint64_t)i};
         double most = 0.0, least = 1e9;
         body_render(x, &s);
         body_render(y, &s);
         assert_memory_equal(x, y, (size_t)s.n * sizeof(float));
         assert_true(fabs(power(x, s.n) - 0.09) < 1e-4);
-        assert_true(power(x, 16) < 0.09);
+        assert_true(s.kind == BODY_STIR ? x[0] == 0.0f && x[s.n - 1] == 0.0f
+                                        : power(x, 16) < 0.09);
         for (int k = 0; k + 400 <= s.n; k += 400) {
             double p = power(x + k, 400);
             most = p > most ? p : most;
             least = p < least ? p : least;
         }
-        assert_true(most > (s.laugh ? 30.0 : 3.0) * least);
+        assert_true(most > (s.kind == BODY_BREATH ? 3.0 : 30.0) * least);
     }
     free(x);
     free(y);

@@ -232,7 +232,7 @@ static void test_meeting(void **state)
     char name[128];
 
     settings.min_speakers = 3;
-    settings.p_nobody = 0.0f;
+    settings.p_nobody = settings.p_sparse = 0.0f;
     begin(&s, &settings, 8.0, 5);
     assert_int_equal(simulation_meeting(&m, &s, 2, 300.0, &err), 0);
     assert_int_equal(simulation_meeting(&again, &s, 2, 300.0, &err), 0);
