@@ -7,6 +7,9 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Log odds: where voices are regrouped, those that are needed come of that. */
+static const float REGROUPED = 7.0f;
+
 struct tracker_settings tracker_defaults(void)
 {
     return (struct tracker_settings){
@@ -45,6 +48,7 @@ static void place(struct tracker *t)
         t->slot[i].at = arena_floats(&t->arena, width);
         t->slot[i].rows = arena_floats(&t->arena, rows * width);
     }
+    t->heirs = arena_bytes(&t->arena, REPORT_MAX_SPEAKERS * sizeof(*t->heirs));
     t->deviations = arena_floats(&t->arena, rows * width);
     t->score = arena_doubles(&t->arena, n_local * (size_t)columns);
     t->cost = arena_doubles(&t->arena, n_local * (size_t)columns);
@@ -92,7 +96,7 @@ int tracker_open(struct tracker *t, const struct tracker_settings *settings, str
     t->voices.thresholds = (struct voices_thresholds){
         .distance = settings->threshold,
         .slope = settings->slope,
-        .stranger = settings->stranger,
+        .stranger = settings->stranger - (settings->calibrated ? REGROUPED : 0.0f),
         .merge = settings->merge,
         .least = (float)frames_of(settings->min_speech_seconds),
     };
@@ -277,7 +281,7 @@ static void merge(struct tracker *t, int a, int b, int64_t now, const struct tra
 {
     struct voice *x = &t->voices.list[a], *y = &t->voices.list[b];
     struct report r = {.type = REPORT_SPEAKER_MERGE, .time = frame_begin_seconds(now)};
-    int into = worth(x) > worth(y) || (worth(x) == worth(y) && x->id <= y->id) ? a : b;
+    int into = worth(x) > worth(y) || (worth(x) == worth(y) && x->n >= y->n) ? a : b;
     int from = into == a ? b : a;
     struct voice *kept = &t->voices.list[into];
 
@@ -296,11 +300,16 @@ static void merge(struct tracker *t, int a, int b, int64_t now, const struct tra
         out->put(out->user, &r);
 }
 
-/* Looks at some of the voices again, others in each block. */
+/* Looks at what was decided again. */
 static void look_again(struct tracker *t, int64_t now, const struct track_output *out)
 {
-    int a, b, voice;
+    int a, b, voice, n = voices_regroup(&t->voices, t->heirs, t->settings.max_speakers,
+                                        t->settings.context_frames, now);
 
+    for (int i = 0; i < n; i++)
+        merge(t, t->heirs[i].into, t->heirs[i].from, now, out);
+    if (t->voices.space.fixed)
+        return;
     switch (voices_look(&t->voices, &a, &b)) {
     case VOICES_ONE: merge(t, a, b, now, out); break;
     case VOICES_PARTED:

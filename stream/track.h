@@ -99,6 +99,7 @@ struct tracker {
     double *cost;
     void *scratch;      // Hungarian's
     float *deviations;  // [PIECE + block,width]
+    struct voices_heir *heirs; // [REPORT_MAX_SPEAKERS]
     double stays, pieces; // pieces that were of the voice before by their vectors, of so many
     int64_t frame;      // behind the last block
     double wall;        // of the block in hand, for its reports

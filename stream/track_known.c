@@ -18,7 +18,7 @@ int tracker_enroll(struct tracker *t, const struct speakers *known, struct error
         snprintf(v->name, sizeof(v->name), "%s", who->name);
         for (int k = 0; k < who->n; k++) {
             int at = voices_learn(&t->voices, voice, who->vectors + k * known->width,
-                                  who->frames[k], 0);
+                                  who->frames[k], -1, 0, 0);
             if (at < 0)
                 return fail(err, "too many enrolled prototypes");
             t->voices.prototype[at].enrolled = 1;

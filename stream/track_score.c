@@ -224,5 +224,5 @@ void track_learn(struct tracker *t, struct track_slot *s)
         s->raw[e] = s->sum[e] / s->n;
     if (!t->voices.space.fixed)
         add_scatter(t, s);
-    voices_learn(&t->voices, s->voice, s->raw, s->n, s->heard);
+    voices_learn(&t->voices, s->voice, s->raw, s->n, (int)(s - t->slot), s->since, s->heard);
 }

@@ -26,9 +26,10 @@ void track_tell(struct tracker *t, enum report_type type, int voice, int64_t sta
 /* The next number; when all were given, the one that has been free longest. */
 static int free_id(const struct tracker *t)
 {
-    int best = 0;
+    int best = 0, most = t->settings.max_speakers;
 
-    if (t->n_ids < REPORT_MAX_SPEAKERS)
+    most = t->voices.n_used > most ? t->voices.n_used : most; // more may be enrolled
+    if (t->n_ids < most)
         return t->n_ids + 1;
     for (int id = 1; id <= t->n_ids; id++) {
         if (t->voice_of_id[id - 1] == TRACK_NOBODY &&

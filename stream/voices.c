@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "stream/voices.h"
 
+#include "model/hungarian.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -23,6 +25,15 @@ void voices_place(struct voices *v, int width, int room, struct arena *arena)
     v->prototype_raw = arena_floats(arena, VOICE_PROTOTYPES * w);
     v->prototype_at = arena_floats(arena, VOICE_PROTOTYPES * w);
     v->half = arena_floats(arena, w);
+    regroup_place(&v->regroup, VOICE_PROTOTYPES, width, room, arena);
+    v->pieces = arena_bytes(arena, VOICE_PROTOTYPES * sizeof(*v->pieces));
+    v->order = arena_bytes(arena, VOICE_PROTOTYPES * sizeof(int));
+    v->label = arena_bytes(arena, VOICE_PROTOTYPES * sizeof(int));
+    v->points = arena_floats(arena, VOICE_PROTOTYPES * w);
+    v->group_of = arena_bytes(arena, n * sizeof(int));
+    v->voice_of = arena_bytes(arena, n * sizeof(int));
+    v->shared = arena_doubles(arena, n * n);
+    v->scratch = arena_bytes(arena, hungarian_scratch_bytes(room, room));
     v->together = arena_bytes(arena, n * n * sizeof(*v->together));
     voice_space_place(&v->space, width, arena);
 }
@@ -56,8 +67,7 @@ void voices_drop(struct voices *v, int i)
         v->high--;
 }
 
-/* A voice's mean from its prototypes. */
-static void sum_up(struct voices *v, int i)
+void voices_sum_up(struct voices *v, int i)
 {
     struct voice *who = &v->list[i];
     float *mean = row(v, v->raw, i);
@@ -92,11 +102,11 @@ void voices_reset(struct voices *v)
             voices_drop(v, i);
         } else {
             v->list[i].id = 0;
-            sum_up(v, i);
+            voices_sum_up(v, i);
         }
     }
     memset(v->together, 0, (size_t)v->room * (size_t)v->room * sizeof(*v->together));
-    v->learnt = v->settled_at = 0.0f;
+    v->learnt = v->settled_at = v->regrouped_at = 0.0f;
     v->next = v->next_prototype = 0;
 }
 
@@ -149,6 +159,8 @@ static void join(struct voices *v, int a, int b, float most)
         to[e] = share * to[e] + (1.0f - share) * from[e];
     x->n = fminf(x->n + y->n, most);
     x->frame = x->frame > y->frame ? x->frame : y->frame;
+    x->since = x->since < y->since ? x->since : y->since;
+    x->slot = -1;
     y->voice = -1;
     voice_space_map(row(v, v->prototype_at, a), &v->space, to, 1);
 }
@@ -177,7 +189,8 @@ static int make_room(struct voices *v)
     return second;
 }
 
-int voices_learn(struct voices *v, int i, const float *mean, float n, int64_t frame)
+int voices_learn(struct voices *v, int i, const float *mean, float n, int slot, int64_t since,
+                 int64_t frame)
 {
     int k = 0;
 
@@ -187,11 +200,12 @@ int voices_learn(struct voices *v, int i, const float *mean, float n, int64_t fr
         k++;
     if (k == VOICE_PROTOTYPES && (k = make_room(v)) < 0)
         return -1;
-    v->prototype[k] = (struct prototype){.voice = i, .n = n, .frame = frame};
+    v->prototype[k] = (struct prototype){.voice = i, .n = n, .slot = slot, .since = since,
+                                          .frame = frame};
     memcpy(row(v, v->prototype_raw, k), mean, (size_t)v->width * sizeof(float));
     voice_space_map(row(v, v->prototype_at, k), &v->space, mean, 1);
     v->learnt += n;
-    sum_up(v, i);
+    voices_sum_up(v, i);
     return k;
 }
 
@@ -274,8 +288,8 @@ void voices_give(struct voices *v, int k, int to)
     int from = v->prototype[k].voice;
 
     v->prototype[k].voice = to;
-    sum_up(v, from);
-    sum_up(v, to);
+    voices_sum_up(v, from);
+    voices_sum_up(v, to);
 }
 
 /* Whether a prototype is better elsewhere, and where. */
@@ -355,7 +369,7 @@ void voices_merge(struct voices *v, int into, int from)
             voices_heard_together(v, into, k, *pair(v, from, k));
     }
     voices_drop(v, from);
-    sum_up(v, into);
+    voices_sum_up(v, into);
 }
 
 void voices_heard_together(struct voices *v, int a, int b, int frames)

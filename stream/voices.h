@@ -3,9 +3,11 @@
  *
  * A voice is a set of prototypes: means of clean frames' vectors over stretches of
  * at most some seconds. It sounds like their weighted mean. What was decided early, from
- * little, is looked at again as more is heard (voices_look), one prototype after
- * another: taken out of its voice, it goes where it fits best, or becomes a voice of its
- * own; a voice that is left by its last is gone, and two voices that are near become one.
+ * little, is looked at again as more is heard. In a space that is made for it
+ * (voice_space.h: fixed) all prototypes are grouped anew from time to time
+ * (voices_regroup). Elsewhere one after another is (voices_look): taken out of its voice,
+ * it goes where it fits best, or becomes a voice of its own; a voice that is left by its
+ * last is gone, and two voices that are near become one.
  *
  * Everything is bounded. Beyond VOICE_PROTOTYPES the two oldest prototypes of the
  * voice that has most of them become one, which weighs no more than ten seconds:
@@ -16,6 +18,7 @@
 #ifndef VOICES_H
 #define VOICES_H
 
+#include "stream/regroup.h"
 #include "stream/report.h"
 #include "stream/voice_space.h"
 
@@ -35,7 +38,8 @@ struct prototype {
     int voice;     // -1: free
     int enrolled;  // stays with its voice
     float n;       // clean frames it weighs
-    int64_t frame; // when it was last added to
+    int slot;      // the model's local speaker that said it; -1: more than one piece
+    int64_t since, frame; // its first frame, and its last
 };
 
 /* What looking again found: to be told. */
@@ -62,6 +66,19 @@ struct voices {
     struct voice_space space;
     float learnt, settled_at; // clean frames, in all and when last settled
     int next, next_prototype; // to look at
+    float regrouped_at;  // clean frames, in all, when that was last done
+    struct regroup regroup;
+    struct regroup_piece *pieces; // [VOICE_PROTOTYPES], and for each, in order of time:
+    int *order, *label, *group_of; // prototype, its group; [room] a voice's fixed group
+    float *points;       // [VOICE_PROTOTYPES,width]
+    double *shared;      // [room,room] clean frames of a group in a voice
+    int *voice_of;       // [room] of a group
+    void *scratch;       // Hungarian's
+};
+
+/* `from` has nothing left: it was `into`. */
+struct voices_heir {
+    int from, into;
 };
 
 void voices_place(struct voices *v, int width, int room, struct arena *arena);
@@ -78,8 +95,13 @@ int voices_least_wanted(const struct voices *v, const int *busy, int n_busy);
 
 void voices_drop(struct voices *v, int i);
 
-/* A stretch of n clean frames with that mean [width]; returns its prototype. */
-int voices_learn(struct voices *v, int i, const float *mean, float n, int64_t frame);
+/* A stretch of n clean frames with that mean [width], said by a slot (-1: not known)
+ * between two frames; returns its prototype. */
+int voices_learn(struct voices *v, int i, const float *mean, float n, int slot, int64_t since,
+                 int64_t frame);
+
+/* Makes a voice's mean anew from its prototypes. */
+void voices_sum_up(struct voices *v, int i);
 
 /* If enough has come since it last was: space, means and prototypes anew.
  * Returns 1 if it did. */
@@ -89,6 +111,13 @@ int voices_settle(struct voices *v);
  * merged into a or the other way. VOICES_PARTED: prototype b of voice a is to be a voice
  * of its own (voices_give). */
 enum voices_change voices_look(struct voices *v, int *a, int *b);
+
+/* If enough has come since it last was, and the space is fixed: all prototypes are
+ * grouped anew into at most `most` voices. Voices that stay what they are keep their place; new
+ * ones may come (`frame`: now). Fills heirs [room] with the voices that have nothing left, to
+ * be merged, and returns how many; of named ones none is another's heir. */
+int voices_regroup(struct voices *v, struct voices_heir *heirs, int most, int context_frames,
+                   int64_t frame);
 
 /* A prototype goes to another voice. */
 void voices_give(struct voices *v, int prototype, int to);

@@ -48,7 +48,7 @@ static int stretch(struct crowd *c, int voice, int who, int off, float n)
 
     x[who] = 3.0f;
     x[off] += 0.6f;
-    return voices_learn(&c->voices, voice, x, n, 0);
+    return voices_learn(&c->voices, voice, x, n, -1, 0, 0);
 }
 
 /* A voice of three stretches. */

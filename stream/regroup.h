@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT
+/* regroup.h - who said which pieces, of all that are known at once.
+ *
+ * Average linkage of the pieces' vectors by cosine, cut where groups are small and
+ * pure; then variational Bayes with a hidden Markov model, as in VBx (F. Landini et
+ * al., Bayesian HMM clustering of x-vector sequences, 2022; stream/vbx.h has the
+ * formulas), in which groups that nobody needs die out. Unlike there a piece counts by
+ * its length,
+ *
+ *   w = (CHANNEL + FRAME / 100) / (CHANNEL + FRAME / n)     n clean frames, 1 for 100
+ *
+ * as what a room and a mood do to a voice does not get less with more frames, and a
+ * chain is what one slot of the model said: a piece is by who said the one before it with
+ * probability `stay`, else by anybody. What a group has to be worth (Fb) grows with the
+ * root of all that was said: a voice is no Gaussian, and the more of it there is, the more
+ * its moods look like people. Vectors have a variance of one within a
+ * speaker (prune/calibrate.h), and of PHI between speakers in each direction.
+ *
+ * Thread: any; no allocation after regroup_place. */
+#ifndef REGROUP_H
+#define REGROUP_H
+
+#include "model/arena.h"
+
+struct regroup_piece {
+    float n;     // clean frames
+    int before;  // a piece of smaller number, the one before in its chain; -1: none
+    float stay;  // probability that it goes on; without `before` no matter
+    int fixed;   // a group it is known to be of, or -1
+};
+
+struct regroup {
+    int room, width, most;     // pieces, EMBEDDING, groups
+    float *distance;           // [room,room]
+    float *weight, *mean;      // [room] of a piece; [most] of a group
+    float *rho, *weighted;     // [room,width], [room,most]
+    float *alpha, *inverse;    // [most,width], [most]
+    float *gamma, *forward, *backward; // [room,most]
+    float *pi;                 // [most]
+    float *height;             // [room] of merges, for the cut
+    int *parent, *size, *chain;// [room]
+};
+
+void regroup_place(struct regroup *r, int room, int width, int most, struct arena *arena);
+
+/* label [n] of points x [n,width]; groups 0 .. n_fixed-1 are the fixed ones, whether
+ * anybody is in them or not, the others have at least one piece each. At most `most` groups,
+ * n_fixed or more. Returns their number. */
+int regroup(struct regroup *r, int *label, const float *x, const struct regroup_piece *pieces,
+            int n, int n_fixed, int most);
+
+#endif

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: MIT
+/* voices_regroup.c - the voices anew from all prototypes, and who of the old is who of the new. */
+#include "stream/voices.h"
+
+#include "model/hungarian.h"
+#include "model/powerset.h"
+
+#include <math.h>
+#include <string.h>
+
+static const float STAY = 0.9f;       // that a slot's next piece is the same speaker's,
+static const float STAY_LONG = 0.7f;  // after a longer silence
+enum { SHORT_GAP = 25 };              // frames
+static const float FIRST = 500.0f, AGAIN = 0.05f; // clean frames, and share of all, between two
+
+/* Prototypes in use by time (insertion: they nearly are), their points, who is fixed. */
+static int gather(struct voices *v, int *n_fixed, int context_frames)
+{
+    int n = 0, last[POWERSET_MAX_SPEAKERS];
+
+    *n_fixed = 0;
+    for (int i = 0; i < v->room; i++)
+        v->group_of[i] = v->list[i].used && v->list[i].enrolled && v->list[i].n_prototypes
+                             ? (*n_fixed)++ : -1;
+    for (int k = 0; k < VOICE_PROTOTYPES; k++) {
+        int at = n;
+        if (v->prototype[k].voice < 0)
+            continue;
+        for (; at > 0 && v->prototype[v->order[at - 1]].frame > v->prototype[k].frame; at--)
+            v->order[at] = v->order[at - 1];
+        v->order[at] = k;
+        n++;
+    }
+    for (int s = 0; s < POWERSET_MAX_SPEAKERS; s++)
+        last[s] = -1;
+    for (int i = 0; i < n; i++) {
+        const struct prototype *p = &v->prototype[v->order[i]];
+        int before = p->slot >= 0 ? last[p->slot] : -1;
+        int64_t gap = before >= 0 ? p->since - v->prototype[v->order[before]].frame : 0;
+        v->pieces[i] = (struct regroup_piece){
+            .n = p->n, .before = gap <= context_frames ? before : -1,
+            .stay = gap <= SHORT_GAP ? STAY : STAY_LONG,
+            .fixed = p->enrolled ? v->group_of[p->voice] : -1,
+        };
+        memcpy(v->points + (size_t)i * (size_t)v->width,
+               v->prototype_at + (size_t)v->order[i] * (size_t)v->width,
+               (size_t)v->width * sizeof(float));
+        if (p->slot >= 0)
+            last[p->slot] = i;
+    }
+    return n;
+}
+
+/* Which voice each group is, as most of its speech says: voice_of [n_groups], or -1. */
+static void match(struct voices *v, int n, int n_groups)
+{
+    int columns = v->high;
+
+    memset(v->shared, 0, (size_t)n_groups * (size_t)columns * sizeof(*v->shared));
+    for (int i = 0; i < n; i++)
+        v->shared[v->label[i] * columns + v->prototype[v->order[i]].voice] -=
+            (double)v->pieces[i].n;
+    for (int k = 0; k < columns; k++) {
+        if (v->group_of[k] >= 0)
+            v->shared[v->group_of[k] * columns + k] -= 1e9; // enrolled
+    }
+    hungarian_in(v->scratch, v->voice_of, v->shared, n_groups, columns);
+    for (int g = 0; g < n_groups; g++) {
+        if (v->voice_of[g] >= 0 && v->shared[g * columns + v->voice_of[g]] >= 0.0)
+            v->voice_of[g] = -1;
+    }
+}
+
+static float speech_of(const struct voices *v, int group, int n)
+{
+    float sum = 0.0f;
+
+    for (int i = 0; i < n; i++)
+        sum += v->label[i] == group ? v->pieces[i].n : 0.0f;
+    return sum;
+}
+
+/* Voices for groups that are nobody yet, if they have said enough. */
+static void add_voices(struct voices *v, int n, int n_groups, int most, int64_t frame)
+{
+    for (int g = 0; g < n_groups; g++) {
+        if (v->voice_of[g] < 0 && v->n_used < most && speech_of(v, g, n) >= v->thresholds.least)
+            v->voice_of[g] = voices_add(v, frame);
+    }
+}
+
+/* The voice that has most of what was voice i's before; -1 if it had nothing, or has some
+ * of it still. */
+static int heir_of(const struct voices *v, int i, int n)
+{
+    int best = -1;
+    float most = 0.0f;
+
+    for (int k = 0; k < n; k++) {
+        int now = v->voice_of[v->label[k]];
+        float sum = 0.0f;
+        if (v->prototype[v->order[k]].voice != i)
+            continue;
+        if (now < 0 || now == i)
+            return -1;
+        for (int m = k; m < n; m++)
+            sum += v->prototype[v->order[m]].voice == i && v->voice_of[v->label[m]] == now
+                       ? v->pieces[m].n : 0.0f;
+        if (sum > most) {
+            most = sum;
+            best = now;
+        }
+    }
+    return best;
+}
+
+/* Two people with names are two people: all stays with voice i. */
+static void keep(struct voices *v, int i, int n)
+{
+    for (int k = 0; k < n; k++)
+        v->label[k] = v->prototype[v->order[k]].voice == i ? -1 : v->label[k];
+}
+
+int voices_regroup(struct voices *v, struct voices_heir *heirs, int most, int context_frames,
+                   int64_t frame)
+{
+    int n, n_fixed, n_groups, n_heirs = 0;
+
+    if (!v->space.fixed || v->learnt - v->regrouped_at < fmaxf(FIRST, AGAIN * v->learnt))
+        return 0;
+    v->regrouped_at = v->learnt;
+    n = gather(v, &n_fixed, context_frames);
+    if (n < 2 || n_fixed >= most)
+        return 0;
+    n_groups = regroup(&v->regroup, v->label, v->points, v->pieces, n, n_fixed, most);
+    match(v, n, n_groups);
+    add_voices(v, n, n_groups, most, frame);
+    for (int i = 0; i < v->high; i++) {
+        int into = v->list[i].used && !v->list[i].enrolled ? heir_of(v, i, n) : -1;
+        if (into >= 0 && v->list[i].named && v->list[into].named)
+            keep(v, i, n);
+        else if (into >= 0)
+            heirs[n_heirs++] = (struct voices_heir){i, into};
+    }
+    for (int i = 0; i < n; i++) {
+        struct prototype *p = &v->prototype[v->order[i]];
+        if (v->label[i] >= 0 && v->voice_of[v->label[i]] >= 0 && !p->enrolled)
+            p->voice = v->voice_of[v->label[i]];
+    }
+    for (int i = 0; i < v->high; i++) {
+        if (v->list[i].used)
+            voices_sum_up(v, i);
+    }
+    return n_heirs;
+}

@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: MIT
+/* test_regroup.c - pieces of speech back to who said them, and voices from that. */
+#include "check.h"
+
+#include "model/random.h"
+#include "stream/voices.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { E = 64, MOST = 24, PIECES = 240 };
+
+struct scene {
+    struct regroup regroup;
+    struct arena arena;
+    struct random rng;
+    float x[PIECES * E];
+    struct regroup_piece piece[PIECES];
+    int who[PIECES], label[PIECES];
+};
+
+static float normal(struct random *rng)
+{
+    float sum = 0.0f;
+
+    for (int i = 0; i < 12; i++)
+        sum += random_uniform(rng);
+    return sum - 6.0f;
+}
+
+static void scene_open(struct scene *s)
+{
+    struct error err;
+
+    *s = (struct scene){0};
+    random_init(&s->rng, check_seed());
+    regroup_place(&s->regroup, PIECES, E, MOST, &s->arena);
+    if (arena_commit(&s->arena, &err))
+        check_fail("%s", err.text);
+    regroup_place(&s->regroup, PIECES, E, MOST, &s->arena);
+}
+
+static void scene_close(struct scene *s)
+{
+    arena_release(&s->arena);
+    free(s);
+}
+
+static void point_of(float *x, int who)
+{
+    struct random rng;
+
+    random_init(&rng, 500 + (uint64_t)who);
+    for (int e = 0; e < E; e++)
+        x[e] = 1.2f * normal(&rng);
+}
+
+/* Piece i is of `who`, n frames; its vector varies by `spread`. */
+static void say(struct scene *s, int i, int who, float n, float spread)
+{
+    point_of(s->x + i * E, who);
+    for (int e = 0; e < E; e++)
+        s->x[i * E + e] += spread * normal(&s->rng);
+    s->who[i] = who;
+    s->piece[i] = (struct regroup_piece){.n = n, .before = -1, .fixed = -1};
+}
+
+/* One group a speaker, one speaker a group. */
+static void assert_right(const struct scene *s, int n)
+{
+    for (int i = 0; i < n; i++) {
+        for (int k = 0; k < i; k++) {
+            if ((s->who[i] == s->who[k]) != (s->label[i] == s->label[k]))
+                check_fail("pieces %d and %d: speakers %d and %d, groups %d and %d", i, k,
+                           s->who[i], s->who[k], s->label[i], s->label[k]);
+        }
+    }
+}
+
+static void test_speakers(void **state)
+{
+    struct scene *s = malloc(sizeof(*s));
+
+    (void)state;
+    assert_non_null(s);
+    for (int speakers = 1; speakers <= 12; speakers++) {
+        scene_open(s);
+        for (int i = 0; i < PIECES; i++)
+            say(s, i, i % speakers, 100.0f, 1.0f);
+        assert_int_equal(regroup(&s->regroup, s->label, s->x, s->piece, PIECES, 0, MOST),
+                         speakers);
+        assert_right(s, PIECES);
+        arena_release(&s->arena);
+    }
+    free(s);
+}
+
+/* Pieces that say nothing by themselves are whose the pieces around them are. */
+static void test_chains(void **state)
+{
+    struct scene *s = malloc(sizeof(*s));
+
+    (void)state;
+    assert_non_null(s);
+    scene_open(s);
+    for (int i = 0; i < PIECES; i++) {
+        int who = i / 20 % 3;
+        say(s, i, who, i % 20 == 10 ? 15.0f : 100.0f, 1.0f);
+        if (i % 20 == 10)
+            memset(s->x + i * E, 0, E * sizeof(float));
+        s->piece[i].before = i % 20 ? i - 1 : -1;
+        s->piece[i].stay = 0.9f;
+    }
+    assert_int_equal(regroup(&s->regroup, s->label, s->x, s->piece, PIECES, 0, MOST), 3);
+    assert_right(s, PIECES);
+    scene_close(s);
+}
+
+/* Fixed groups keep their numbers and their pieces, and others join them. */
+static void test_fixed(void **state)
+{
+    struct scene *s = malloc(sizeof(*s));
+
+    (void)state;
+    assert_non_null(s);
+    scene_open(s);
+    for (int i = 0; i < PIECES; i++) {
+        say(s, i, i % 4, 100.0f, 1.0f);
+        if (i < 8 && i % 4 < 2)
+            s->piece[i].fixed = 1 - i % 4;
+    }
+    assert_int_equal(regroup(&s->regroup, s->label, s->x, s->piece, PIECES, 3, MOST), 5);
+    assert_right(s, PIECES);
+    assert_int_equal(s->label[0], 1);
+    assert_int_equal(s->label[1], 0); // and nobody is in group 2
+    assert_in_range(s->label[2], 3, 4);
+    scene_close(s);
+}
+
+/* No more than asked for, however many there are; of one piece, of two, of none that differ;
+ * and what was there before changes nothing. */
+static void test_bounds(void **state)
+{
+    struct scene *s = malloc(sizeof(*s));
+    int again[PIECES];
+
+    (void)state;
+    assert_non_null(s);
+    scene_open(s);
+    for (int i = 0; i < PIECES; i++)
+        say(s, i, i % 40, 30.0f, 0.5f);
+    for (int most = 1; most <= MOST; most++)
+        assert_in_range(regroup(&s->regroup, s->label, s->x, s->piece, PIECES, 0, most), 1, most);
+    memcpy(again, s->label, sizeof(again));
+    assert_int_equal(regroup(&s->regroup, s->label, s->x, s->piece, 1, 0, MOST), 1);
+    assert_int_equal(s->label[0], 0);
+    assert_in_range(regroup(&s->regroup, s->label, s->x, s->piece, 2, 0, MOST), 1, 2);
+    regroup(&s->regroup, s->label, s->x, s->piece, PIECES, 0, MOST);
+    assert_memory_equal(again, s->label, sizeof(again));
+    memset(s->x, 0, sizeof(s->x));
+    assert_int_equal(regroup(&s->regroup, s->label, s->x, s->piece, PIECES, 0, MOST), 1);
+    scene_close(s);
+}
+
+/* --- voices -------------------------------------------------------------- */
+
+struct crowd {
+    struct voices voices;
+    struct arena arena;
+    struct random rng;
+    struct voices_heir heirs[MOST];
+    int64_t frame;
+};
+
+static void crowd_open(struct crowd *c)
+{
+    struct error err;
+
+    *c = (struct crowd){0};
+    random_init(&c->rng, check_seed());
+    voices_place(&c->voices, E, MOST, &c->arena);
+    if (arena_commit(&c->arena, &err))
+        check_fail("%s", err.text);
+    voices_place(&c->voices, E, MOST, &c->arena);
+    c->voices.space.fixed = 1;
+    c->voices.thresholds = (struct voices_thresholds){
+        .distance = 0.5f, .slope = 20.0f, .stranger = -10.0f, .merge = 0.65f, .least = 75.0f};
+    voices_reset(&c->voices);
+}
+
+/* `who` says n pieces, which are thought to be the voice's. */
+static void learn(struct crowd *c, int voice, int who, int n, int enrolled)
+{
+    float x[E];
+
+    for (int i = 0; i < n; i++) {
+        point_of(x, who);
+        for (int e = 0; e < E; e++)
+            x[e] += normal(&c->rng);
+        int k = voices_learn(&c->voices, voice, x, 100.0f, who % 4, c->frame, c->frame + 100);
+        assert_true(k >= 0);
+        c->voices.prototype[k].enrolled = enrolled;
+        c->frame += 200;
+    }
+}
+
+static int look(struct crowd *c)
+{
+    return voices_regroup(&c->voices, c->heirs, MOST, 400, c->frame);
+}
+
+/* One voice of two people parts, two voices of one become one, what is right stays. */
+static void test_parts_and_joins(void **state)
+{
+    struct crowd c;
+
+    (void)state;
+    crowd_open(&c);
+    int right = voices_add(&c.voices, 0), both = voices_add(&c.voices, 0);
+    int most = voices_add(&c.voices, 0), rest = voices_add(&c.voices, 0);
+    learn(&c, right, 0, 10, 0);
+    learn(&c, both, 1, 10, 0);
+    learn(&c, both, 2, 6, 0);
+    learn(&c, most, 3, 10, 0);
+    learn(&c, rest, 3, 3, 0);
+    assert_int_equal(look(&c), 1);
+    assert_int_equal(c.heirs[0].from, rest);
+    assert_int_equal(c.heirs[0].into, most);
+    assert_int_equal(c.voices.list[right].n_prototypes, 10);
+    assert_int_equal(c.voices.list[both].n_prototypes, 10);
+    assert_int_equal(c.voices.list[most].n_prototypes, 13);
+    assert_int_equal(c.voices.list[rest].n_prototypes, 0);
+    assert_int_equal(c.voices.n_used, 5); // the second of `both` is new
+    assert_int_equal(c.voices.list[4].n_prototypes, 6);
+    voices_merge(&c.voices, most, rest);
+    assert_int_equal(look(&c), 0); // not enough is new
+    learn(&c, right, 0, 8, 0);
+    assert_int_equal(look(&c), 0); // all is right
+    assert_int_equal(c.voices.n_used, 4);
+    arena_release(&c.arena);
+}
+
+/* Enrolled voices take what is theirs and lose nothing; two names are never one. */
+static void test_names(void **state)
+{
+    struct crowd c;
+
+    (void)state;
+    crowd_open(&c);
+    int known = voices_add(&c.voices, 0), other = voices_add(&c.voices, 0);
+    int ada = voices_add(&c.voices, 0), eve = voices_add(&c.voices, 0);
+    c.voices.list[known].enrolled = c.voices.list[known].named = 1;
+    c.voices.list[ada].named = c.voices.list[eve].named = 1;
+    learn(&c, known, 0, 3, 1);
+    learn(&c, other, 0, 6, 0);
+    learn(&c, ada, 1, 6, 0);
+    learn(&c, eve, 1, 6, 0);
+    assert_int_equal(look(&c), 1);
+    assert_int_equal(c.heirs[0].from, other);
+    assert_int_equal(c.heirs[0].into, known);
+    assert_int_equal(c.voices.list[known].n_prototypes, 9);
+    assert_int_equal(c.voices.list[ada].n_prototypes, 6);
+    assert_int_equal(c.voices.list[eve].n_prototypes, 6);
+    arena_release(&c.arena);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_speakers),
+        cmocka_unit_test(test_chains),
+        cmocka_unit_test(test_fixed),
+        cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_parts_and_joins),
+        cmocka_unit_test(test_names),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
