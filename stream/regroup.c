@@ -53,8 +53,14 @@ static void measure_distances(struct regroup *r, const float *x, int n)
             to[e] = from[e] / sqrtf(sum);
     }
     gemm_nt(r->distance, n, r->rho, r->width, r->rho, r->width, n, n, r->width, -1.0f, 0.0f);
-    for (int i = 0; i < n * n; i++)
-        r->distance[i] += 1.0f;
+    for (int i = 0; i < n; i++) { // the same both ways and a number, or chains would not end
+        for (int k = 0; k <= i; k++) {
+            float d = 1.0f + r->distance[(size_t)i * (size_t)n + (size_t)k];
+            d = d >= 0.0f && d <= 2.0f ? d : d > 2.0f ? 2.0f : 0.0f;
+            r->distance[(size_t)i * (size_t)n + (size_t)k] = d;
+            r->distance[(size_t)k * (size_t)n + (size_t)i] = d;
+        }
+    }
 }
 
 /* The nearest living cluster; of equals `rather`, so that chains end. */

@@ -158,6 +158,11 @@ static void test_bounds(void **state)
     assert_in_range(regroup(&s->regroup, s->label, s->x, s->piece, 2, 0, MOST), 1, 2);
     regroup(&s->regroup, s->label, s->x, s->piece, PIECES, 0, MOST);
     assert_memory_equal(again, s->label, sizeof(again));
+    for (int i = 0; i < PIECES * E; i++)
+        s->x[i] *= i % 7 ? 1e30f : 0.0f; // whose squares are no numbers
+    assert_in_range(regroup(&s->regroup, s->label, s->x, s->piece, PIECES, 0, MOST), 1, MOST);
+    for (int i = 0; i < PIECES; i++)
+        assert_in_range(s->label[i], 0, MOST - 1);
     memset(s->x, 0, sizeof(s->x));
     assert_int_equal(regroup(&s->regroup, s->label, s->x, s->piece, PIECES, 0, MOST), 1);
     scene_close(s);
