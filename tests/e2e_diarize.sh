@@ -75,7 +75,8 @@ diarize "$audio" --clustering online
 [ -s "$dir/out" ] || complain "online hears nobody"
 "$antiphon" stream --input "$audio" --fast --rttm "$dir/live.rttm" >/dev/null 2>&1 </dev/null
 "$antiphon" score --ref "$dir/live.rttm" --sys "$dir/out" >"$dir/score" || complain "score of online"
-grep -Eq '^overall +[0-9.]+ +0.00 +0.00 ' "$dir/score" || complain "online hears otherwise than live"
+# Turns of one speaker that touch are one there and two here, whose ends are rounded to milliseconds.
+grep -Eq '^overall +[0-9.]+ +0.00 +0.0[0-2] +0.00 ' "$dir/score" || complain "online hears otherwise than live"
 
 # -- silence: empty RTTM; upstream stops
 python3 - "$dir/silence.wav" <<'PY'
