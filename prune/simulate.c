@@ -41,9 +41,9 @@ static int check(const struct simulate_settings *x, const struct speech_bank *sp
                     "bridge %g s", x->channel.snr_low, x->channel.snr_high, x->turns.overlap,
                     x->turns.length, x->bridge);
     if (!(x->body.breaths >= 0.0f && x->body.breaths <= 60.0f && x->body.laughs >= 0.0f &&
-          x->body.laughs <= 60.0f))
-        return fail(err, "%g breaths and %g laughs a minute: should be 0 to 60", x->body.breaths,
-                    x->body.laughs);
+          x->body.laughs <= 60.0f && x->body.stirs >= 0.0f && x->body.stirs <= 60.0f))
+        return fail(err, "%g breaths, %g laughs and %g stirs a minute: should be 0 to 60",
+                    x->body.breaths, x->body.laughs, x->body.stirs);
     return 0;
 }
 

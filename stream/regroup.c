@@ -25,7 +25,7 @@ void regroup_place(struct regroup *r, int room, int width, int most, struct aren
     r->most = most;
     r->distance = arena_floats(arena, n * n);
     r->weight = arena_floats(arena, n);
-    r->mean = arena_floats(arena, m);
+    r->bias = arena_floats(arena, m);
     r->rho = arena_floats(arena, n * w);
     r->weighted = arena_floats(arena, n * m);
     r->alpha = arena_floats(arena, m * w);
@@ -205,7 +205,7 @@ static void update_groups(struct regroup *r, int n, int K, float ratio)
             alpha[e] *= r->inverse[s];
             squares += alpha[e] * alpha[e];
         }
-        r->mean[s] = 0.5f * PHI * (r->inverse[s] * (float)width + squares);
+        r->bias[s] = 0.5f * PHI * (r->inverse[s] * (float)width + squares);
     }
 }
 
@@ -226,7 +226,7 @@ static void listen(struct regroup *r, const struct regroup_piece *pieces, int n,
     for (int i = 0; i < n; i++) {
         float *row = row_of(r, r->gamma, i), most = -1e30f;
         for (int s = 0; s < K; s++) {
-            row[s] = FA * r->weight[i] * (row[s] - r->mean[s]);
+            row[s] = FA * r->weight[i] * (row[s] - r->bias[s]);
             most = row[s] > most ? row[s] : most;
         }
         for (int s = 0; s < K; s++)

@@ -32,7 +32,8 @@ struct regroup_piece {
 struct regroup {
     int room, width, most;     // pieces, EMBEDDING, groups
     float *distance;           // [room,room]
-    float *weight, *mean;      // [room] of a piece; [most] of a group
+    float *weight;             // [room] of a piece
+    float *bias;               // [most] of a group's likelihood
     float *rho, *weighted;     // [room,width], [room,most]
     float *alpha, *inverse;    // [most,width], [most]
     float *gamma, *forward, *backward; // [room,most]
@@ -41,9 +42,10 @@ struct regroup {
     int *parent, *size, *chain;// [room]
 };
 
+/* For at most `room` pieces and `most` groups, no more than pieces. */
 void regroup_place(struct regroup *r, int room, int width, int most, struct arena *arena);
 
-/* label [n] of points x [n,width]; groups 0 .. n_fixed-1 are the fixed ones, whether
+/* label [n] of points x [n,width], 1 <= n <= room; groups 0 .. n_fixed-1 are the fixed ones, whether
  * anybody is in them or not, the others have at least one piece each. At most `most` groups,
  * n_fixed or more. Returns their number. */
 int regroup(struct regroup *r, int *label, const float *x, const struct regroup_piece *pieces,

@@ -66,13 +66,16 @@ struct voices {
     struct voice_space space;
     float learnt, settled_at; // clean frames, in all and when last settled
     int next, next_prototype; // to look at
-    float regrouped_at;  // clean frames, in all, when that was last done
+    /* Of regrouping: scratch, but for the first. */
+    float regrouped_at;  // clean frames, in all, when it was last done
     struct regroup regroup;
-    struct regroup_piece *pieces; // [VOICE_PROTOTYPES], and for each, in order of time:
-    int *order, *label, *group_of; // prototype, its group; [room] a voice's fixed group
+    int *order;          // [VOICE_PROTOTYPES] those in use, by time; in that order:
+    struct regroup_piece *pieces; // [VOICE_PROTOTYPES]
     float *points;       // [VOICE_PROTOTYPES,width]
-    double *shared;      // [room,room] clean frames of a group in a voice
-    int *voice_of;       // [room] of a group
+    int *label;          // [VOICE_PROTOTYPES] the group; -1: stays where it is
+    int *group_of;       // [room] an enrolled voice's group, or -1
+    int *voice_of;       // [room] a group's voice, or -1
+    double *shared;      // [room,room] less clean frames of a group in a voice
     void *scratch;       // Hungarian's
 };
 

@@ -29,16 +29,18 @@ static float normal(struct random *rng)
     return sum - 6.0f;
 }
 
-static void scene_open(struct scene *s)
+static struct scene *scene_open(void)
 {
+    struct scene *s = calloc(1, sizeof(*s));
     struct error err;
 
-    *s = (struct scene){0};
+    assert_non_null(s);
     random_init(&s->rng, check_seed());
     regroup_place(&s->regroup, PIECES, E, MOST, &s->arena);
     if (arena_commit(&s->arena, &err))
         check_fail("%s", err.text);
     regroup_place(&s->regroup, PIECES, E, MOST, &s->arena);
+    return s;
 }
 
 static void scene_close(struct scene *s)
@@ -80,30 +82,24 @@ static void assert_right(const struct scene *s, int n)
 
 static void test_speakers(void **state)
 {
-    struct scene *s = malloc(sizeof(*s));
-
     (void)state;
-    assert_non_null(s);
     for (int speakers = 1; speakers <= 12; speakers++) {
-        scene_open(s);
+        struct scene *s = scene_open();
         for (int i = 0; i < PIECES; i++)
             say(s, i, i % speakers, 100.0f, 1.0f);
         assert_int_equal(regroup(&s->regroup, s->label, s->x, s->piece, PIECES, 0, MOST),
                          speakers);
         assert_right(s, PIECES);
-        arena_release(&s->arena);
+        scene_close(s);
     }
-    free(s);
 }
 
 /* Pieces that say nothing by themselves are whose the pieces around them are. */
 static void test_chains(void **state)
 {
-    struct scene *s = malloc(sizeof(*s));
+    struct scene *s = scene_open();
 
     (void)state;
-    assert_non_null(s);
-    scene_open(s);
     for (int i = 0; i < PIECES; i++) {
         int who = i / 20 % 3;
         say(s, i, who, i % 20 == 10 ? 15.0f : 100.0f, 1.0f);
@@ -120,11 +116,9 @@ static void test_chains(void **state)
 /* Fixed groups keep their numbers and their pieces, and others join them. */
 static void test_fixed(void **state)
 {
-    struct scene *s = malloc(sizeof(*s));
+    struct scene *s = scene_open();
 
     (void)state;
-    assert_non_null(s);
-    scene_open(s);
     for (int i = 0; i < PIECES; i++) {
         say(s, i, i % 4, 100.0f, 1.0f);
         if (i < 8 && i % 4 < 2)
@@ -142,12 +136,10 @@ static void test_fixed(void **state)
  * and what was there before changes nothing. */
 static void test_bounds(void **state)
 {
-    struct scene *s = malloc(sizeof(*s));
+    struct scene *s = scene_open();
     int again[PIECES];
 
     (void)state;
-    assert_non_null(s);
-    scene_open(s);
     for (int i = 0; i < PIECES; i++)
         say(s, i, i % 40, 30.0f, 0.5f);
     for (int most = 1; most <= MOST; most++)

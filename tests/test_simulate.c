@@ -285,6 +285,37 @@ static void test_one_voice(void **state)
     assert_non_null(strstr(err.text, "4 voices"));
 }
 
+/* Labelled frames of speakers in 40 clips of which so many hardly speak. */
+static int labelled(float p_sparse)
+{
+    struct simulate_settings settings = simulate_defaults;
+    struct simulation s;
+    struct clip clip;
+    struct error err;
+    int n = 0;
+
+    settings.p_nobody = 0.0f;
+    settings.p_sparse = p_sparse;
+    begin(&s, &settings, 8.0, check_seed());
+    assert_int_equal(clip_init(&clip, s.source.n_samples, &err), 0);
+    for (int i = 0; i < 40; i++) {
+        assert_int_equal(s.source.get(&clip, &s.source, (uint64_t)i, &err), 0);
+        for (int f = 0; f < clip.n_frames * CLIP_MAX_SPEAKERS; f++)
+            n += clip.labels[f];
+    }
+    clip_release(&clip);
+    simulation_close(&s);
+    return n;
+}
+
+/* 5 to 50 % of the turns are left: about a quarter of the speech. */
+static void test_sparse(void **state)
+{
+    int all = labelled(0.0f), few = labelled(1.0f);
+
+    assert_in_range(few, all / 20, all / 2);
+}
+
 static void test_bad_settings(void **state)
 {
     static const struct {
@@ -322,6 +353,7 @@ int main(void)
         cmocka_unit_test(test_same_bits), cmocka_unit_test(test_labels_against_energy),
         cmocka_unit_test(test_clips), cmocka_unit_test(test_speeds),
         cmocka_unit_test(test_meeting), cmocka_unit_test(test_one_voice),
+        cmocka_unit_test(test_sparse),
         cmocka_unit_test(test_bad_settings),
     };
 

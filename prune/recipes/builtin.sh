@@ -47,6 +47,7 @@ run last -m "$out/again.safetensors.run/last.safetensors" --chunk 20 --batch 8 -
     --ema 0.995 --warmup 30 --lr 1e-3 --schedule cosine --seed 5 --steps "${STEPS5:-4200}"
 run sixth -m "$out/last.safetensors" --chunk 20 --batch 8 --voices 7 --block-ms 160,320,320,500,1000,whole \
     --left-ms 4000,8000,12000,whole --ema 0.995 --warmup 30 --lr 1e-3 --schedule cosine --seed 7 \
+    --dev-clips 48 --validate-every 400 \
     --steps "${STEPS6:-4400}"
 "$antiphon" calibrate -m "$out/sixth.safetensors" --speech "$speech" --noise "$noise" --rir "$rir" \
     --dev-speech "$dev" --clips "${CLIPS:-48}" -o "$out/calibrated.safetensors"
