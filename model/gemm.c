@@ -5,6 +5,7 @@
 #include "model/narrow.h"
 
 #include <cblas.h>
+#include <string.h>
 
 static _Thread_local double flops;
 static _Thread_local enum gemm_precision precision = GEMM_F32;
@@ -37,6 +38,27 @@ void gemm_nt(float *c, int ldc, const float *a, int lda, const float *b, int ldb
     else if (!narrow_nt(c, ldc, a, lda, b, ldb, M, N, K, alpha, beta))
         cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, M, N, K, alpha, a, lda, b, ldb, beta,
                     c, ldc);
+}
+
+void windows_apart(float *apart, const float *a, int step, int M, int K)
+{
+    for (int m = 0; m < M; m++)
+        memcpy(apart + (size_t)m * (size_t)K, a + (size_t)m * (size_t)step,
+               (size_t)K * sizeof(float));
+}
+
+void gemm_nt_windows(float *c, int ldc, const float *a, int step, float *apart, const float *b,
+                     int ldb, int M, int N, int K)
+{
+    op_count(M, N, K);
+    if (precision == GEMM_BF16) {
+        gemm_bf16(c, ldc, (struct matrix){a, step, 1}, (struct matrix){b, 1, ldb}, M, N, K, 1.0f,
+                  1.0f);
+    } else if (!narrow_nt(c, ldc, a, step, b, ldb, M, N, K, 1.0f, 1.0f)) {
+        windows_apart(apart, a, step, M, K);
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, M, N, K, 1.0f, apart, K, b, ldb, 1.0f,
+                    c, ldc);
+    }
 }
 
 void gemm_nn(float *c, int ldc, const float *a, int lda, const float *b, int ldb, int M, int N,

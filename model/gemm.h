@@ -19,6 +19,14 @@ enum gemm_precision gemm_set_precision(enum gemm_precision precision);
 void gemm_nt(float *c, int ldc, const float *a, int lda, const float *b, int ldb, int M, int N,
              int K, float alpha, float beta);
 
+/* c[m,n] += sum_k a[m step + k] b[n,k]: a's rows may overlap, as the windows of a convolution
+ * do. No BLAS accepts such rows: where one multiplies they are copied to apart [M,K] first. */
+void gemm_nt_windows(float *c, int ldc, const float *a, int step, float *apart, const float *b,
+                     int ldb, int M, int N, int K);
+
+/* That copy: apart[m,k] = a[m step + k]. */
+void windows_apart(float *apart, const float *a, int step, int M, int K);
+
 /* c[m,n] = alpha sum_k a[m,k] b[k,n] + beta c[m,n], likewise. */
 void gemm_nn(float *c, int ldc, const float *a, int lda, const float *b, int ldb, int M, int N,
              int K, float alpha, float beta);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-/* pos_conv.c - im2col in tiles and one product a group. The windows of
- * neighbouring rows overlap in all but one tap, which no BLAS accepts as a
- * matrix; the copy is small beside the product. Taps that only meet the zeros
- * behind a block's end are left out. */
+/* pos_conv.c - one product a group and tile of rows. With a group's channels side
+ * by side the windows of neighbouring rows are one signal's, one tap apart: read
+ * as they lie, the factors stay in the first cache (im2col, 128 times as much, took
+ * twice the time). Taps that only meet the zeros behind a block's end are left out. */
 #include "model/pos_conv.h"
 
 #include "model/kernels.h"
@@ -59,24 +59,27 @@ size_t pos_conv_region_floats(const struct pos_conv_shape *s, int max_rows)
     return (size_t)(max_rows + s->kernel) * (size_t)s->width;
 }
 
-size_t pos_conv_columns_floats(const struct pos_conv_shape *s)
+/* Of a tile: the group's channels in order, and behind them the windows apart. */
+static size_t signal_floats(const struct pos_conv_shape *s)
 {
-    return (size_t)TILE * (size_t)s->kernel * (size_t)(s->width / s->groups);
+    return (size_t)(TILE + s->kernel) * (size_t)(s->width / s->groups);
 }
 
-/* columns [n,taps,I] of one group from the rows of region starting at row. */
-static void gather(float *columns, const float *region, const struct pos_conv_shape *s, int row,
-                   int n, int taps, int group)
+size_t pos_conv_columns_floats(const struct pos_conv_shape *s)
+{
+    return signal_floats(s) + (size_t)TILE * (size_t)s->kernel * (size_t)(s->width / s->groups);
+}
+
+/* signal [n,I]: one group's channels of the rows of region from `row` on. */
+static void gather(float *signal, const float *region, const struct pos_conv_shape *s, int row,
+                   int n, int group)
 {
     size_t I = (size_t)(s->width / s->groups);
 
-    for (int t = 0; t < n; t++) {
-        for (int k = 0; k < taps; k++) {
-            memcpy(columns, region + (size_t)(row + t + k) * (size_t)s->width + (size_t)group * I,
-                   I * sizeof(float));
-            columns += I;
-        }
-    }
+    for (int t = 0; t < n; t++)
+        memcpy(signal + (size_t)t * I,
+               region + (size_t)(row + t) * (size_t)s->width + (size_t)group * I,
+               I * sizeof(float));
 }
 
 static void block_forward(float *y, float *columns, const float *region, const float *w,
@@ -88,10 +91,11 @@ static void block_forward(float *y, float *columns, const float *region, const f
         int n = T - row < TILE ? T - row : TILE;
         int taps = T - row + past < s->kernel ? T - row + past : s->kernel;
         for (int group = 0; group < s->groups; group++) {
-            gather(columns, region, s, row, n, taps, group);
-            gemm_nt(y + (size_t)row * (size_t)s->width + (size_t)(group * I), s->width, columns,
-                    taps * I, w + (size_t)group * (size_t)I * (size_t)s->kernel * (size_t)I,
-                    s->kernel * I, n, I, taps * I, 1.0f, 1.0f);
+            gather(columns, region, s, row, n + taps - 1, group);
+            gemm_nt_windows(y + (size_t)row * (size_t)s->width + (size_t)(group * I), s->width,
+                            columns, I, columns + signal_floats(s),
+                            w + (size_t)group * (size_t)I * (size_t)s->kernel * (size_t)I,
+                            s->kernel * I, n, I, taps * I);
         }
     }
 }
@@ -116,8 +120,8 @@ void pos_conv_forward(float *y, float *region, float *columns, struct history *h
     }
 }
 
-/* The reverse of gather: adds. */
-static void scatter(float *region, const float *columns, const struct pos_conv_shape *s, int row,
+/* Adds the windows' slopes to the region's. */
+static void scatter(float *region, const float *windows, const struct pos_conv_shape *s, int row,
                     int n, int taps, int group)
 {
     size_t I = (size_t)(s->width / s->groups);
@@ -126,8 +130,8 @@ static void scatter(float *region, const float *columns, const struct pos_conv_s
         for (int k = 0; k < taps; k++) {
             float *to = region + (size_t)(row + t + k) * (size_t)s->width + (size_t)group * I;
             for (size_t i = 0; i < I; i++)
-                to[i] += columns[i];
-            columns += I;
+                to[i] += windows[i];
+            windows += I;
         }
     }
 }
@@ -137,6 +141,7 @@ static void block_backward(float *region_slope, float *dw, const float *dy, floa
                            int T)
 {
     int I = s->width / s->groups, past = s->kernel / 2, wide = s->kernel * I;
+    float *windows = columns + signal_floats(s);
 
     for (int row = 0; row < T; row += TILE) {
         int n = T - row < TILE ? T - row : TILE;
@@ -145,10 +150,11 @@ static void block_backward(float *region_slope, float *dw, const float *dy, floa
             const float *d = dy + (size_t)row * (size_t)s->width + (size_t)(group * I);
             size_t weights = (size_t)group * (size_t)I * (size_t)wide;
 
-            gather(columns, region, s, row, n, taps, group);
-            gemm_tn(dw + weights, wide, d, s->width, columns, taps * I, I, taps * I, n, 1.0f, 1.0f);
-            gemm_nn(columns, taps * I, d, s->width, w + weights, wide, n, taps * I, I, 1.0f, 0.0f);
-            scatter(region_slope, columns, s, row, n, taps, group);
+            gather(columns, region, s, row, n + taps - 1, group);
+            windows_apart(windows, columns, I, n, taps * I);
+            gemm_tn(dw + weights, wide, d, s->width, windows, taps * I, I, taps * I, n, 1.0f, 1.0f);
+            gemm_nn(windows, taps * I, d, s->width, w + weights, wide, n, taps * I, I, 1.0f, 0.0f);
+            scatter(region_slope, windows, s, row, n, taps, group);
         }
     }
 }

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 /* test_narrow.c - products of few rows against the plain sum in double precision, on
- * random odd shapes, strides and factors; nothing is read or written beside them. */
+ * random odd shapes, strides and factors; nothing is read or written beside them. The
+ * same of windows that overlap. */
 #include "check.h"
 
+#include "model/gemm.h"
 #include "model/narrow.h"
 
 #include <math.h>
@@ -88,11 +90,45 @@ static void test_rows_are_apart(void **state)
     }
 }
 
+/* Windows that overlap, of few rows and of more than narrow loops take. */
+static void test_windows(void **state)
+{
+    struct random rng;
+
+    random_init(&rng, check_seed());
+    for (int round = 0; round < 60; round++) {
+        int M = 1 + below(&rng, 2 * NARROW_ROWS), N = 1 + below(&rng, 40), K = 1 + below(&rng, 90);
+        int step = 1 + below(&rng, K + 3), ldb = K + below(&rng, 5), ldc = N + below(&rng, 5);
+        float *a = rows(M, K, step, &rng), *b = rows(N, K, ldb, &rng), *c = rows(M, N, ldc, &rng);
+        size_t floats = (size_t)(M - 1) * (size_t)ldc + (size_t)N;
+        float *want = malloc(floats * sizeof(float));
+        float *apart = malloc((size_t)(M * K) * sizeof(float));
+
+        memcpy(want, c, floats * sizeof(float));
+        for (int m = 0; m < M; m++) {
+            for (int n = 0; n < N; n++) {
+                double sum = c[m * ldc + n];
+                for (int k = 0; k < K; k++)
+                    sum += (double)a[m * step + k] * b[n * ldb + k];
+                want[m * ldc + n] = (float)sum;
+            }
+        }
+        gemm_nt_windows(c, ldc, a, step, apart, b, ldb, M, N, K);
+        check_close("products", c, want, floats, 2e-5);
+        free(apart);
+        free(want);
+        free(c);
+        free(b);
+        free(a);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_odd_shapes),
         cmocka_unit_test(test_rows_are_apart),
+        cmocka_unit_test(test_windows),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
