@@ -22,7 +22,7 @@ static const struct usage usage = {
 
 struct arguments {
     const char *speech, *noise, *rir, *output, *format, *like, *uem;
-    int meetings, min_speakers, max_speakers, voices, threads, fit;
+    int meetings, min_speakers, max_speakers, voices, tracts, threads, fit;
     long long seed;
     double minutes, overlap;
 };
@@ -190,6 +190,7 @@ static int simulate(const struct arguments *a, struct error *err)
     settings.max_speakers = a->max_speakers;
     settings.p_nobody = settings.p_sparse = 0.0f; // statistics are to be the target's
     settings.voices = a->voices;
+    settings.tracts = a->tracts;
     settings.turns.model = &target.model;
     if (status == 0)
         status = simulate_folder_check_place(&f, err) || open_banks(&b, a, err) ? -1 : 0;
@@ -238,7 +239,7 @@ static int check_arguments(const struct arguments *a, struct error *err)
 int cmd_simulate(int argc, const char **argv, struct error *err)
 {
     struct arguments a = {.format = "flac", .meetings = 10, .min_speakers = 1, .max_speakers = 4, .voices = 5,
-                          .threads = options_processors(64), .minutes = 5.0, .overlap = -1.0};
+                          .tracts = 1, .threads = options_processors(64), .minutes = 5.0, .overlap = -1.0};
     const struct poptOption table[] = {
         {"speech", 0, POPT_ARG_STRING, &a.speech, 0, "recordings of one person each", "DIR"},
         {"noise", 0, POPT_ARG_STRING, &a.noise, 0, "recordings of noise", "DIR"},
@@ -251,6 +252,8 @@ int cmd_simulate(int argc, const char **argv, struct error *err)
         {"max-speakers", 0, POPT_ARG_INT, &a.max_speakers, 0, "of a meeting [4]", "N"},
         {"voices", 0, POPT_ARG_INT, &a.voices, 0,
          "of each speaker, by other speeds: 1 (as recorded), 3, 5 or 7 [5]", "N"},
+        {"tracts", 0, POPT_ARG_INT, &a.tracts, 0,
+         "times so many, by other vocal tracts: 1 (as recorded) or 3 [1]", "N"},
         {"overlap", 0, POPT_ARG_DOUBLE, &a.overlap, 0,
          "percent of the speech in which two or more speak [the target's way]", "PERCENT"},
         {"seed", 's', POPT_ARG_LONGLONG, &a.seed, 0, "another seed, other meetings [0]", "N"},

@@ -15,10 +15,11 @@ static int speakers_of(const struct model_config *c)
 
 static int open_simulation(struct simulation *sim, struct speech_bank *bank, const char *folder,
                            struct finetune_sources *s, const struct finetune_data *d,
-                           const struct model_config *c, double seconds, int voices,
+                           const struct model_config *c, double seconds, int train,
                            int threads, uint64_t seed, struct error *err)
 {
     struct simulate_settings settings = simulate_defaults;
+    int voices = train ? d->voices : d->dev_voices > 0 ? d->dev_voices : 1;
 
     if (d->min_speakers > 0)
         settings.min_speakers = d->min_speakers;
@@ -28,6 +29,8 @@ static int open_simulation(struct simulation *sim, struct speech_bank *bank, con
         settings.bridge = (float)d->bridge;
     if (voices > 0)
         settings.voices = voices;
+    if (train && d->tracts > 0)
+        settings.tracts = d->tracts;
     settings.max_speakers = d->max_speakers > 0 ? d->max_speakers : speakers_of(c);
     if (speech_bank_open(bank, folder, threads, err))
         return -1;
@@ -63,6 +66,8 @@ int finetune_sources_open(struct finetune_sources *s, const struct finetune_data
     *s = (struct finetune_sources){0};
     if (!!d->data + !!d->speech != 1)
         return fail(err, "give one of --data and --speech: what to train on");
+    if (d->data && d->tracts > 0)
+        return fail(err, "--tracts goes with --speech");
     if (!(asked >= 0.5 && asked <= 600.0))
         return fail(err, "--chunk: clips of %.3g s: expected 0.5 to 600", asked);
     /* As many samples as whole frames need. */
@@ -84,8 +89,8 @@ int finetune_sources_open(struct finetune_sources *s, const struct finetune_data
         s->dev = &s->dev_folder.source;
     }
     if (d->speech) {
-        if (open_simulation(&s->simulation, &s->speech, d->speech, s, d, c, seconds, d->voices,
-                            threads, seed, err))
+        if (open_simulation(&s->simulation, &s->speech, d->speech, s, d, c, seconds, 1, threads,
+                            seed, err))
             return -1;
         s->train = &s->simulation.source;
     }
@@ -93,7 +98,7 @@ int finetune_sources_open(struct finetune_sources *s, const struct finetune_data
         return fail(err, "give one of --dev and --dev-speech");
     if (d->dev_speech) {
         if (open_simulation(&s->dev_simulation, &s->dev_speech, d->dev_speech, s, d, c, seconds,
-                            d->dev_voices > 0 ? d->dev_voices : 1, threads, DEV_SEED, err))
+                            0, threads, DEV_SEED, err))
             return -1;
         s->dev = &s->dev_simulation.source;
     }

@@ -12,7 +12,7 @@
 struct finetune_data {
     const char *data, *dev, *speech, *noise, *rir, *dev_speech;
     double chunk_seconds, shift_seconds, augment;
-    int min_speakers, max_speakers, voices, dev_voices;
+    int min_speakers, max_speakers, voices, tracts, dev_voices;
     double turn_length, bridge;
 };
 
@@ -37,6 +37,8 @@ struct finetune_data {
          "of a simulated meeting (the model's)", "N"},                                             \
         {"voices", 0, POPT_ARG_INT, &(d).voices, 0,                                                \
          "of each speaker, by other speeds: 1, 3, 5 or 7 (simulated 5, of a folder 3)", "N"},      \
+        {"tracts", 0, POPT_ARG_INT, &(d).tracts, 0,                                                \
+         "times so many, by other vocal tracts: 1 or 3 (simulated 1)", "N"},                       \
         {"dev-voices", 0, POPT_ARG_INT, &(d).dev_voices, 0,                                        \
          "the same for --dev-speech (1: as recorded)", "N"},                                       \
         {"turn-length", 0, POPT_ARG_DOUBLE, &(d).turn_length, 0,                                   \

@@ -7,7 +7,7 @@
 
 #include <popt.h>
 
-enum { OPTIONS_MAX = 64 };
+enum { OPTIONS_MAX = 96 };
 
 struct options {
     poptContext context;

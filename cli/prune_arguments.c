@@ -123,7 +123,7 @@ int prune_arguments_read(struct prune_arguments *a, struct error *err)
         a->validate_every < 1 || a->epoch_clips < 1 || !(a->epochs > 0.0) ||
         !(a->warmup_epochs >= 0.0) || !(a->distill_epochs >= 0.0) || !(a->train_epochs >= 0.0) ||
         a->average < 1 || a->average > 32 || a->dev_clips < 1 || !(a->distill_lr >= 0.0) ||
-        !(a->reg_lr > 0.0) || a->ema < 0.0 || a->affinity < 0.0 || a->vector < 0.0 || a->ema >= 1.0 || a->dropout >= 1.0)
+        !(a->reg_lr > 0.0) || !(a->multiplier_lr >= 0.0) || a->ema < 0.0 || a->affinity < 0.0 || a->vector < 0.0 || a->ema >= 1.0 || a->dropout >= 1.0)
         return fail(err, "a number is out of range: see antiphon help prune");
     if (!(a->l1 >= 0.0 && a->l2 >= 0.0 && a->cos >= 0.0) || a->l1 + a->l2 + a->cos == 0.0)
         return fail(err, "--l1 %g --l2 %g --cos %g: expected weights, not all 0", a->l1, a->l2,
@@ -135,8 +135,9 @@ void prune_arguments_print(const struct prune_arguments *a)
 {
     printf("sparsity %g of %s, by %s\nunits %s\nbatch %d x %d\n", a->sparsity, a->target, a->by,
            a->units, a->batch, a->accumulate);
-    printf("prune: %g epochs, target reached after %g, lr %g, gates' lr %g\n", a->epochs,
-           a->warmup_epochs, a->distill_lr, a->reg_lr);
+    printf("prune: %g epochs, target reached after %g, lr %g, gates' lr %g, "
+           "multipliers' %g\n", a->epochs, a->warmup_epochs, a->distill_lr, a->reg_lr,
+           a->multiplier_lr > 0.0 ? a->multiplier_lr : a->reg_lr);
     printf("loss: l1 %g, l2 %g, cosine %g%s, at layers %s\n", a->l1, a->l2, a->cos,
            a->log_sigmoid ? " of its log-sigmoid" : "", a->layers ? a->layers : "four, evenly");
     printf("norms over cut channels: %s\n", a->masked_norms ? "the open ones" : "all");

@@ -205,6 +205,7 @@ int pruning_distiller_settings(struct distiller_settings *s, const struct prunin
     s->weights = (struct distill_weights){a->l2, a->l1, a->cos, a->log_sigmoid};
     s->sparsity = a->sparsity;
     s->reg_lr = a->reg_lr;
+    s->multiplier_lr = a->multiplier_lr;
     s->seed = (uint64_t)a->seed;
     s->target = a->size;
     s->time = p->time;

@@ -80,6 +80,9 @@ static int cut_model(struct pruning *p, const struct model *m, struct distiller 
     if (status == 0)
         fprintf(stderr, "cut: %.3f M of the encoder's %.3f M parameters are left, %.1f %% are gone\n",
                 after / 1e6, before / 1e6, 100.0 * (1.0 - after / before));
+    if (status == 0 && p->a->size == TARGET_PARAMS && after > (1.01 - p->a->sparsity) * before)
+        fprintf(stderr, "cut: %g %% was the target: more --steps or a higher --multiplier-lr come "
+                        "closer\n", 100.0 * p->a->sparsity);
     model_close(&cut);
     free(config);
     return status;

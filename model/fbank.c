@@ -1,22 +1,19 @@
 // SPDX-License-Identifier: MIT
 #include "model/fbank.h"
 
-#include <fftw3.h>
+#include "model/transform.h"
+
 #include <math.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 struct fbank {
     struct fbank_shape shape;
-    fftwf_plan plan;
+    struct transform transform;
     float *window;        // [window]
     float *mel;           // [bins, fft / 2]
     int *first, *count;   // [bins] of the weights that are not zero
 };
-
-/* FFTW makes plans in one thread at a time. */
-static pthread_mutex_t planning = PTHREAD_MUTEX_INITIALIZER;
 
 static double mel_of(double hz)
 {
@@ -65,22 +62,6 @@ size_t fbank_scratch_floats(const struct fbank_shape *shape)
     return padded((size_t)shape->fft) + padded((size_t)shape->fft + 2);
 }
 
-/* What FFTW is told it will meet: two aligned areas. */
-static int plan_open(struct fbank *f)
-{
-    size_t n = (size_t)f->shape.fft;
-    float *in = aligned_alloc(64, fbank_scratch_floats(&f->shape) * sizeof(float));
-
-    if (!in)
-        return -1;
-    pthread_mutex_lock(&planning);
-    f->plan = fftwf_plan_dft_r2c_1d((int)n, in, (fftwf_complex *)(void *)(in + padded(n)),
-                                    FFTW_ESTIMATE | FFTW_DESTROY_INPUT);
-    pthread_mutex_unlock(&planning);
-    free(in);
-    return f->plan ? 0 : -1;
-}
-
 struct fbank *fbank_open(const struct fbank_shape *shape, struct error *err)
 {
     struct fbank *f;
@@ -101,7 +82,8 @@ struct fbank *fbank_open(const struct fbank_shape *shape, struct error *err)
         f->first = calloc(bins, sizeof(int));
         f->count = calloc(bins, sizeof(int));
     }
-    if (!f || !f->window || !f->mel || !f->first || !f->count || plan_open(f)) {
+    if (!f || !f->window || !f->mel || !f->first || !f->count ||
+        transform_open(&f->transform, shape->fft, err)) {
         fbank_close(f);
         fail(err, "out of memory");
         return NULL;
@@ -115,10 +97,7 @@ void fbank_close(struct fbank *f)
 {
     if (!f)
         return;
-    pthread_mutex_lock(&planning);
-    if (f->plan)
-        fftwf_destroy_plan(f->plan);
-    pthread_mutex_unlock(&planning);
+    transform_close(&f->transform);
     free(f->window);
     free(f->mel);
     free(f->first);
@@ -144,7 +123,7 @@ void fbank_frame(float *bins, const struct fbank *f, float *scratch, const float
         before = here;
     }
     memset(x + n, 0, (size_t)(s->fft - n) * sizeof(float));
-    fftwf_execute_dft_r2c(f->plan, x, (fftwf_complex *)(void *)spectrum);
+    transform_forward(&f->transform, spectrum, x);
     for (int k = 0; k < half; k++)
         x[k] = spectrum[2 * k] * spectrum[2 * k] + spectrum[2 * k + 1] * spectrum[2 * k + 1];
     for (int b = 0; b < s->bins; b++) {

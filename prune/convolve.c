@@ -2,14 +2,10 @@
 #include "prune/convolve.h"
 
 #include <fftw3.h>
-#include <pthread.h>
 #include <string.h>
 
 static const int sizes[CONVOLVE_SIZES] = {4096, 32768};
 enum { LARGEST = 32768 };
-
-/* FFTW's planner is one for the whole program. */
-static pthread_mutex_t planner = PTHREAD_MUTEX_INITIALIZER;
 
 int convolve_space_open(struct convolve_space *s, struct error *err)
 {
@@ -32,39 +28,20 @@ void convolve_space_close(struct convolve_space *s)
 
 int convolver_open(struct convolver *c, struct error *err)
 {
-    struct convolve_space s;
-    int status = 0;
-
     *c = (struct convolver){0};
-    if (convolve_space_open(&s, err))
-        return -1;
-    pthread_mutex_lock(&planner);
-    for (int i = 0; i < CONVOLVE_SIZES; i++) { // ESTIMATE: the plan must not depend on a clock
-        c->forward[i] = fftwf_plan_dft_r2c_1d(sizes[i], s.block, (fftwf_complex *)s.spectrum,
-                                              FFTW_ESTIMATE);
-        c->backward[i] = fftwf_plan_dft_c2r_1d(sizes[i], (fftwf_complex *)s.spectrum, s.block,
-                                               FFTW_ESTIMATE);
-        status |= !c->forward[i] || !c->backward[i];
+    for (int i = 0; i < CONVOLVE_SIZES; i++) {
+        if (transform_open(&c->transforms[i], sizes[i], err)) {
+            convolver_close(c);
+            return -1;
+        }
     }
-    pthread_mutex_unlock(&planner);
-    convolve_space_close(&s);
-    if (!status)
-        return 0;
-    convolver_close(c);
-    return fail(err, "out of memory for a convolution");
+    return 0;
 }
 
 void convolver_close(struct convolver *c)
 {
-    pthread_mutex_lock(&planner);
-    for (int i = 0; i < CONVOLVE_SIZES; i++) {
-        if (c->forward[i])
-            fftwf_destroy_plan(c->forward[i]);
-        if (c->backward[i])
-            fftwf_destroy_plan(c->backward[i]);
-    }
-    pthread_mutex_unlock(&planner);
-    *c = (struct convolver){0};
+    for (int i = 0; i < CONVOLVE_SIZES; i++)
+        transform_close(&c->transforms[i]);
 }
 
 /* spectrum [n/2 + 1] *= response, complex. */
@@ -87,13 +64,14 @@ static int is_gain(const struct response *r)
 void convolve_add(const struct convolver *c, struct convolve_space *s, float *mix, int64_t n,
                   const struct response *r, float gain, convolve_pull *pull, void *context)
 {
-    int size = r->n <= sizes[0] / 4 ? 0 : 1, fft = sizes[size], step = fft - r->n + 1;
+    const struct transform *t = &c->transforms[r->n <= sizes[0] / 4 ? 0 : 1];
+    int fft = t->n, step = fft - r->n + 1;
     float factor = is_gain(r) ? gain * r->taps[0] : gain / (float)fft;
 
     if (!is_gain(r)) {
         memcpy(s->block, r->taps, (size_t)r->n * sizeof(float));
         memset(s->block + r->n, 0, (size_t)(fft - r->n) * sizeof(float));
-        fftwf_execute_dft_r2c(c->forward[size], s->block, (fftwf_complex *)s->response);
+        transform_forward(t, s->response, s->block);
     }
     for (int64_t at = 0; at < n; at += step) {
         int take = n - at < step ? (int)(n - at) : step, room = fft;
@@ -103,9 +81,9 @@ void convolve_add(const struct convolver *c, struct convolve_space *s, float *mi
             room = take;
         } else {
             memset(s->block + take, 0, (size_t)(fft - take) * sizeof(float));
-            fftwf_execute_dft_r2c(c->forward[size], s->block, (fftwf_complex *)s->spectrum);
+            transform_forward(t, s->spectrum, s->block);
             multiply(s->spectrum, s->response, fft);
-            fftwf_execute_dft_c2r(c->backward[size], (fftwf_complex *)s->spectrum, s->block);
+            transform_backward(t, s->block, s->spectrum);
         }
         int64_t to = at - r->delay;
         int first = to < 0 ? (int)-to : 0, last = n - to < room ? (int)(n - to) : room;

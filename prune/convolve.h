@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: MIT
-/* convolve.h - filtering by long responses: overlap-add with FFTW's transforms.
+/* convolve.h - filtering by long responses: overlap-add (model/transform.h).
  *
- * The transforms' plans are made once and shared; a thread brings a workspace.
- * FFTW picks its code by the processor: the same bits on machines of one kind.
+ * The transforms are shared; a thread brings a workspace.
  * Thread: convolver any, after open; workspace one at a time. */
 #ifndef CONVOLVE_H
 #define CONVOLVE_H
 
-#include "model/error.h"
+#include "model/transform.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -15,7 +14,7 @@
 enum { CONVOLVE_SIZES = 2, CONVOLVE_MAX_TAPS = 16384 };
 
 struct convolver {
-    struct fftwf_plan_s *forward[CONVOLVE_SIZES], *backward[CONVOLVE_SIZES];
+    struct transform transforms[CONVOLVE_SIZES];
 };
 
 struct convolve_space {

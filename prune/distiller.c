@@ -160,5 +160,6 @@ void distiller_apply(struct distiller *d, double scale, long step)
         adamw_step(g->log_alpha, g->m, g->v, g->slope, (size_t)g->n, &a, d->settings.reg_lr,
                    scale, step + 1);
     }
-    lagrangian_step(&d->lagrangian, d->sparsity, d->target_now, d->settings.reg_lr, step + 1);
+    double lr = d->settings.multiplier_lr > 0.0 ? d->settings.multiplier_lr : d->settings.reg_lr;
+    lagrangian_step(&d->lagrangian, d->sparsity, d->target_now, lr, step + 1);
 }

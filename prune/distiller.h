@@ -22,7 +22,8 @@ struct distiller_settings {
     struct latency time;  // of TARGET_TIME
     double sparsity;      // to reach
     long sparsity_warmup; // steps over which the target rises to it
-    double reg_lr;        // of gates and multipliers
+    double reg_lr;        // of gates
+    double multiplier_lr; // of the Lagrangian; 0: as the gates'
     int open_norms;       // norms over gated channels count the open ones alone
     uint64_t seed;
 };

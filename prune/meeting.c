@@ -46,7 +46,7 @@ static int draw_person(const struct speech_bank *b, struct random *rng)
     return who;
 }
 
-/* Distinct speakers of the bank, each at one of the speeds. */
+/* Distinct speakers of the bank, each in one of the voices. */
 static void draw_voices(struct simulate_space *m, const struct simulation *s, struct random *rng)
 {
     for (int i = 0; i < m->n_speakers; i++) {
@@ -56,11 +56,13 @@ static void draw_voices(struct simulate_space *m, const struct simulation *s, st
             who = draw_person(s->speech, rng);
             taken = 0;
             for (int k = 0; k < i; k++)
-                taken |= m->speakers[k].voice / s->filters.n == who;
+                taken |= voice_speaker(&s->filters, m->speakers[k].voice) == who;
         } while (taken);
-        *p = (struct meeting_speaker){.voice = s->filters.n * who};
+        *p = (struct meeting_speaker){.voice = who * s->filters.n_tracts * s->filters.n};
         if (s->filters.n > 1)
             p->voice += draw_below(rng, s->filters.n);
+        if (s->filters.n_tracts > 1)
+            p->voice += s->filters.n * draw_below(rng, s->filters.n_tracts);
         p->gain = decibels(s->settings.level_sd * draw_normal(rng));
         p->piece = s->speech->speakers[who].first +
                    draw_below(rng, s->speech->speakers[who].n);
@@ -118,8 +120,8 @@ static int fill_turn(struct simulate_space *m, const struct simulation *s,
                      struct random *rng, struct error *err)
 {
     struct meeting_speaker *p = &m->speakers[turn->speaker];
-    const struct bank_speaker *who = &s->speech->speakers[p->voice / s->filters.n];
-    int speed = p->voice % s->filters.n;
+    const struct bank_speaker *who = &s->speech->speakers[voice_speaker(&s->filters, p->voice)];
+    int speed = voice_speed(&s->filters, p->voice);
     float gain = decibels(s->settings.turn_sd * draw_normal(rng) +
                           (turn->aside ? s->settings.aside_db : 0.0f));
 
@@ -135,7 +137,8 @@ static int fill_turn(struct simulate_space *m, const struct simulation *s,
                                                        : quietest(piece, from, from + want);
         struct stretch stretch = {
             .start = at * ACTIVITY_STEP, .n = voice_length(&s->filters, to - from, speed), .piece = piece,
-            .from = from, .to = to, .gain = gain, .speed = speed, .speaker = turn->speaker,
+            .from = from, .to = to, .gain = gain, .speed = speed,
+            .tract = voice_tract(&s->filters, p->voice), .speaker = turn->speaker,
         };
         if (stretch.start < n && stretch.start + stretch.n > 0 && add_stretch(m, stretch, err))
             return -1;
@@ -152,6 +155,24 @@ static int by_speaker(const void *a, const void *b)
     if (x->speaker != y->speaker)
         return x->speaker - y->speaker;
     return (x->start > y->start) - (x->start < y->start);
+}
+
+/* Room for the longest one's sound. */
+static int reserve_voice(struct simulate_space *m, struct error *err)
+{
+    int longest = 0;
+
+    for (int i = 0; i < m->n; i++)
+        longest = m->stretches[i].n > longest ? m->stretches[i].n : longest;
+    if (longest <= m->voice_room)
+        return 0;
+    free(m->voice);
+    m->voice_room = 0;
+    m->voice = malloc(2 * (size_t)longest * sizeof(*m->voice));
+    if (!m->voice)
+        return fail(err, "out of memory for %d s of speech", longest / 16000);
+    m->voice_room = longest;
+    return 0;
 }
 
 static void sort_stretches(struct simulate_space *m)
@@ -234,7 +255,7 @@ int meeting_draw(struct simulate_space *m, const struct simulation *s, double be
             return -1;
     }
     sort_stretches(m);
-    if (body_plan_draw(&m->body, &s->settings.body, m->stretches, m->n, m->n_speakers, n, rng,
+    if (reserve_voice(m, err) || body_plan_draw(&m->body, &s->settings.body, m->stretches, m->n, m->n_speakers, n, rng,
                        err))
         return -1;
     return mark(m, s, n, err);
@@ -248,6 +269,7 @@ struct track {
     int first, end; // stretches
     int body;       // sounds, from the speaker's first on
     int rendered;   // the one that stands in m->sound, or -1
+    int spoken;     // the stretch that stands in m->voice, or -1
 };
 
 static int first_sound(const struct body_plan *p, int speaker)
@@ -284,6 +306,20 @@ static int pull_body(struct track *t, float *dst, int64_t from, int n, int any)
     return any;
 }
 
+/* Adds what of stretch i falls into [from, from + n). */
+static void add_voice(struct track *t, float *dst, int64_t from, int n, int i)
+{
+    const struct stretch *s = &t->m->stretches[i];
+    int64_t first = s->start > from ? s->start : from;
+    int64_t end = s->start + s->n < from + n ? s->start + s->n : from + n;
+
+    if (t->spoken != i)
+        voice_render(t->m->voice, t->m->voice + t->m->voice_room, s, t->filters);
+    t->spoken = i;
+    for (int64_t at = first; at < end; at++)
+        dst[at - from] += t->m->voice[at - s->start];
+}
+
 static int pull_track(void *context, float *dst, int64_t from, int n)
 {
     struct track *t = context;
@@ -300,7 +336,7 @@ static int pull_track(void *context, float *dst, int64_t from, int n)
         if (!any)
             memset(dst, 0, (size_t)n * sizeof(float));
         any = 1;
-        voice_add(dst, from, n, s, t->filters);
+        add_voice(t, dst, from, n, i);
     }
     return pull_body(t, dst, from, n, any);
 }
@@ -380,7 +416,7 @@ void meeting_render(struct simulate_space *m, const struct simulation *s, float 
     for (int i = 0; i < m->n_speakers; i++) {
         const struct meeting_speaker *p = &m->speakers[i];
         struct track track = {m, &s->filters, i, p->first, p->first + p->n,
-                              first_sound(&m->body, i), -1};
+                              first_sound(&m->body, i), -1, -1};
         float level = draw_way(&m->response, &place, s, rng);
         convolve_add(&s->convolver, &m->convolve, samples, n, &m->response, p->gain * level,
                      pull_track, &track);

@@ -24,6 +24,8 @@ struct simulate_space {
     int n_speakers;
     struct body_plan body;
     float sound[BODY_MOST];    // one of its sounds
+    float *voice;              // [2, voice_room] a stretch's sound, and scratch
+    int voice_room;
     uint8_t *marks;            // [n_speakers, n_steps] 1: speech at sample 160 s + 40
     int64_t n_steps, marks_room;
     struct convolve_space convolve;

@@ -14,7 +14,7 @@
 const struct simulate_settings simulate_defaults = {
     .min_speakers = 1, .max_speakers = 4, .p_nobody = 0.05f, .p_sparse = 0.15f,
     .turns = {.model = &turn_model_ami, .overlap = 1.15f, .length = 1.0f, .vary = 0.4f, .p_part = 0.2f},
-    .voices = 5, .level_sd = 4.0f, .turn_sd = 2.0f, .aside_db = -3.0f,
+    .voices = 5, .tracts = 1, .level_sd = 4.0f, .turn_sd = 2.0f, .aside_db = -3.0f,
     .p_close = 0.25f, .p_measured = 0.15f, .p_far = 0.4f,
     .near_low = 0.2f, .near_high = 1.2f, .far_low = 1.0f, .far_high = 4.5f,
     .rt60_low = 0.1f, .rt60_high = 0.8f, .bridge = 0.5f,
@@ -146,13 +146,14 @@ int simulation_open(struct simulation *s, const struct speech_bank *speech,
 {
     *s = (struct simulation){
         .source = {.n_samples = llrint(clip_seconds * 16000.0),
-                   .n_known = settings->voices * speech->n_speakers, .get = get,
-                   .close = close_source},
+                   .n_known = settings->voices * settings->tracts * speech->n_speakers,
+                   .get = get, .close = close_source},
         .speech = speech, .noise = noise, .rooms = rooms, .settings = *settings, .seed = seed,
     };
     if (check(settings, speech, err) ||
-        voice_filters_make(&s->filters, settings->voices, err) ||
+        voice_filters_open(&s->filters, settings->voices, settings->tracts, err) ||
         convolver_open(&s->convolver, err)) {
+        voice_filters_close(&s->filters);
         *s = (struct simulation){0};
         return -1;
     }
@@ -172,9 +173,11 @@ void simulation_close(struct simulation *s)
         body_plan_release(&m->body);
         free(m->stretches);
         free(m->marks);
+        free(m->voice);
         free(m);
     }
     convolver_close(&s->convolver);
+    voice_filters_close(&s->filters);
     pthread_mutex_destroy(&s->lock);
     *s = (struct simulation){0};
 }
@@ -259,7 +262,9 @@ void simulated_release(struct simulated *m)
 /* RTTM's fields end at blanks, so a name has none. */
 void simulation_voice_name(char name[128], const struct simulation *s, int voice)
 {
-    int speaker = voice / s->filters.n, percent = s->filters.percent[voice % s->filters.n];
+    int speaker = voice_speaker(&s->filters, voice);
+    int percent = s->filters.percent[voice_speed(&s->filters, voice)];
+    int resonance = s->filters.resonance[voice_tract(&s->filters, voice)];
     size_t length;
     const struct speech_bank *b = s->speech;
     const char *path = b->speakers[speaker].name, *base = strrchr(path, '/');
@@ -273,4 +278,7 @@ void simulation_voice_name(char name[128], const struct simulation *s, int voice
     length = strlen(name);
     if (percent != 100)
         snprintf(name + length, 128 - length, "@%g", percent / 100.0);
+    length = strlen(name);
+    if (resonance != 100)
+        snprintf(name + length, 128 - length, "~%g", resonance / 100.0);
 }

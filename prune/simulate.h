@@ -28,6 +28,7 @@ struct simulate_settings {
     float p_sparse;        // hardly anybody does: 5 to 50 % of the turns are left
     struct turn_settings turns;
     int voices;            // of each speaker, by other speeds: 1 (as recorded), 3, 5 or 7
+    int tracts;            // as many each, by other vocal tracts: 1 (as recorded) or 3
     float level_sd;        // dB, between speakers of a meeting
     float turn_sd;         // dB, between turns of a speaker
     float aside_db;        // dB, asides to other turns
@@ -45,7 +46,7 @@ struct simulate_settings {
 extern const struct simulate_settings simulate_defaults;
 
 struct simulation {
-    struct clip_source source; // for the trainer: n_known = voices * the bank's speakers
+    struct clip_source source; // for the trainer: n_known = voices * tracts * the bank's speakers
     const struct speech_bank *speech;
     const struct sound_bank *noise, *rooms; // may be NULL
     struct simulate_settings settings;
@@ -85,8 +86,8 @@ int simulation_meeting(struct simulated *out, struct simulation *s, uint64_t ind
 
 void simulated_release(struct simulated *m);
 
-/* The name of a voice in RTTM: the speaker's number, its folder's name, and @0.9
- * or the like for another speed. No two voices share one. */
+/* The name of a voice in RTTM: the speaker's number, its folder's name, @0.9 or the like for
+ * another speed, ~0.91 for another vocal tract. No two voices share one. */
 void simulation_voice_name(char name[128], const struct simulation *s, int voice);
 
 #endif

@@ -18,6 +18,8 @@ static const struct {
     {7, {100, 93, 107, 87, 115, 80, 125}},
 };
 
+static const int resonances[VOICE_TRACTS] = {100, 91, 110};
+
 /* Rows of a Hann-windowed sinc, cut at 0.95 of half the slower rate: what is
  * played faster would fold over. */
 static void make_taps(float taps[VOICE_PHASES][VOICE_TAPS], int percent)
@@ -39,7 +41,7 @@ static void make_taps(float taps[VOICE_PHASES][VOICE_TAPS], int percent)
     }
 }
 
-int voice_filters_make(struct voice_filters *f, int n, struct error *err)
+static int make_speeds(struct voice_filters *f, int n, struct error *err)
 {
     for (size_t k = 0; k < sizeof(sets) / sizeof(*sets); k++) {
         if (sets[k].n != n)
@@ -52,6 +54,38 @@ int voice_filters_make(struct voice_filters *f, int n, struct error *err)
         return 0;
     }
     return fail(err, "%d voices of a speaker: expected 1, 3, 5 or 7", n);
+}
+
+int voice_filters_open(struct voice_filters *f, int n, int n_tracts, struct error *err)
+{
+    f->tract = (struct tract){0};
+    if (make_speeds(f, n, err))
+        return -1;
+    if (n_tracts != 1 && n_tracts != VOICE_TRACTS)
+        return fail(err, "%d vocal tracts of a speaker: expected 1 or %d", n_tracts, VOICE_TRACTS);
+    f->n_tracts = n_tracts;
+    memcpy(f->resonance, resonances, sizeof(resonances));
+    return n_tracts > 1 ? tract_open(&f->tract, err) : 0;
+}
+
+void voice_filters_close(struct voice_filters *f)
+{
+    tract_close(&f->tract);
+}
+
+int voice_speaker(const struct voice_filters *f, int voice)
+{
+    return voice / (f->n * f->n_tracts);
+}
+
+int voice_tract(const struct voice_filters *f, int voice)
+{
+    return voice / f->n % f->n_tracts;
+}
+
+int voice_speed(const struct voice_filters *f, int voice)
+{
+    return voice % f->n;
 }
 
 int voice_length(const struct voice_filters *f, int n_steps, int speed)
@@ -90,19 +124,18 @@ static float between(const struct stretch *s, int at, const struct voice_filters
     return sum[0];
 }
 
-void voice_add(float *dst, int64_t from, int n, const struct stretch *s,
-               const struct voice_filters *f)
+void voice_render(float *dst, float *raw, const struct stretch *s, const struct voice_filters *f)
 {
-    float gain = s->gain * s->piece->scale;
-    int64_t begin = s->start > from ? s->start : from;
-    int64_t end = s->start + s->n < from + n ? s->start + s->n : from + n;
     const int16_t *pcm = s->piece->pcm + (size_t)s->from * ACTIVITY_STEP;
+    float gain = s->gain * s->piece->scale;
+    float *x = s->tract ? raw : dst;
 
-    for (int64_t t = begin; t < end; t++) {
-        int at = (int)(t - s->start);
-        float x = s->speed ? between(s, at, f) : (float)pcm[at];
-        dst[t - from] += gain * fade(s, at) * x;
-    }
+    for (int at = 0; at < s->n; at++)
+        x[at] = s->speed ? between(s, at, f) : (float)pcm[at];
+    if (s->tract)
+        tract_change(&f->tract, dst, x, s->n, (float)f->resonance[s->tract] / 100.0f);
+    for (int at = 0; at < s->n; at++)
+        dst[at] *= gain * fade(s, at);
 }
 
 void voice_resample(float *dst, int64_t n, const float *src, int64_t n_src, int speed,

@@ -1,28 +1,40 @@
 // SPDX-License-Identifier: MIT
 /* voice.h - speech of a bank's speakers, put in place in a meeting, sample by sample.
  *
- * A speaker played faster or slower, pitch and all, counts as another: of n
- * voices of each speaker, voice v is speaker v / n at speed number v % n. Number
- * 0 is the speech as it was recorded.
- * Thread: any. */
+ * A speaker played faster or slower, pitch and all, counts as another, and so does one of
+ * another vocal tract: a voice's number is (speaker * n_tracts + tract) * n + speed. Speed 0
+ * and tract 0 are the speech as it was recorded.
+ * Thread: any, after open. */
 #ifndef VOICE_H
 #define VOICE_H
 
 #include "prune/speech_bank.h"
+#include "prune/tract.h"
 
 #include <stdint.h>
 
-enum { VOICE_MOST = 7, VOICE_PHASES = 100, VOICE_TAPS = 32 };
+enum { VOICE_MOST = 7, VOICE_TRACTS = 3, VOICE_PHASES = 100, VOICE_TAPS = 32 };
 
-/* So many voices of a speaker, and interpolation at a hundredth of a sample for each. */
+/* The voices of a speaker, and interpolation at a hundredth of a sample for each speed. */
 struct voice_filters {
-    int n;                   // 1, 3, 5 or 7
+    int n;                   // speeds: 1, 3, 5 or 7
     int percent[VOICE_MOST]; // of the speed; the first is 100
     float taps[VOICE_MOST][VOICE_PHASES][VOICE_TAPS];
+    int n_tracts;            // 1 or 3
+    int resonance[VOICE_TRACTS]; // percent of the recorded ones; the first is 100
+    struct tract tract;
 };
 
-/* -1 with err: there is no set of n voices. */
-int voice_filters_make(struct voice_filters *f, int n, struct error *err);
+/* -1 with err: there is no such set of voices, or no memory. */
+int voice_filters_open(struct voice_filters *f, int n, int n_tracts, struct error *err);
+
+/* Zeroed filters may be closed. */
+void voice_filters_close(struct voice_filters *f);
+
+/* The parts of a voice's number. */
+int voice_speaker(const struct voice_filters *f, int voice);
+int voice_tract(const struct voice_filters *f, int voice);
+int voice_speed(const struct voice_filters *f, int voice);
 
 /* A stretch of a piece in a meeting. */
 struct stretch {
@@ -31,16 +43,16 @@ struct stretch {
     const struct piece *piece;
     int from, to;    // steps of the piece
     float gain;
-    int speed;       // number of the speed
+    int speed, tract; // their numbers
     int speaker;     // of the meeting
 };
 
 /* Samples that so many steps of a piece take at a speed. */
 int voice_length(const struct voice_filters *f, int n_steps, int speed);
 
-/* Adds what falls into [from, from + n) to dst [n]. The ends are faded over 5 ms. */
-void voice_add(float *dst, int64_t from, int n, const struct stretch *s,
-               const struct voice_filters *f);
+/* The whole stretch into dst [s->n], at its gain, the ends faded over 5 ms; raw [s->n] is
+ * scratch. */
+void voice_render(float *dst, float *raw, const struct stretch *s, const struct voice_filters *f);
 
 /* dst [n]: what src [n_src] becomes at a speed; zeros follow its end. */
 void voice_resample(float *dst, int64_t n, const float *src, int64_t n_src, int speed,

@@ -92,9 +92,9 @@ cmp "$dir/bare-half.features" "$dir/back.features" || complain "a pruned encoder
 "$antiphon" plot "$dir/whole.safetensors" "$dir/dense.safetensors" -o "$dir/map.svg" 2>"$dir/err" &&
     grep -q '<svg' "$dir/map.svg" || complain "plot of a model: $(cat "$dir/err")"
 
-"$antiphon" prune --preset s90-base --reg-lr 0.03 --print-config >"$dir/out" ||
+"$antiphon" prune --preset s90-base --reg-lr 0.03 --multiplier-lr 0.2 --print-config >"$dir/out" ||
     complain "--print-config fails"
-grep -q 'sparsity 0.9 of params' "$dir/out" && grep -q "gates' lr 0.03" "$dir/out" ||
+grep -q 'sparsity 0.9 of params' "$dir/out" && grep -q "gates' lr 0.03, multipliers' 0.2" "$dir/out" ||
     complain "--print-config says $(cat "$dir/out")"
 
 # Ranks: the same losses, sparsity and cut as one process with as large a batch.

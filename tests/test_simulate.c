@@ -195,6 +195,47 @@ static void test_clips(void **state)
     simulation_close(&s);
 }
 
+/* Other vocal tracts are other voices of the same speaker. */
+static void test_tracts(void **state)
+{
+    struct simulate_settings settings = simulate_defaults;
+    struct simulation s;
+    struct clip clip, again;
+    struct error err;
+    int tract[VOICE_TRACTS] = {0};
+    char name[128];
+
+    settings.p_nobody = settings.p_sparse = 0.0f;
+    settings.tracts = VOICE_TRACTS;
+    begin(&s, &settings, 4.0, check_seed());
+    assert_int_equal(s.source.n_known, 5 * VOICE_TRACTS * SPEAKERS);
+    assert_int_equal(clip_init(&clip, s.source.n_samples, &err), 0);
+    assert_int_equal(clip_init(&again, s.source.n_samples, &err), 0);
+    for (int i = 0; i < 40; i++) {
+        assert_int_equal(s.source.get(&clip, &s.source, (uint64_t)i, &err), 0);
+        assert_int_equal(s.source.get(&again, &s.source, (uint64_t)i, &err), 0);
+        assert_memory_equal(clip.samples, again.samples, (size_t)clip.n_samples * sizeof(float));
+        for (int64_t at = 0; at < clip.n_samples; at++)
+            assert_true(isfinite(clip.samples[at]) && fabsf(clip.samples[at]) < 1.01f);
+        for (int k = 0; k < clip.n_speakers; k++) {
+            int voice = clip.speaker[k], speaker = voice_speaker(&s.filters, voice);
+            assert_true(voice >= 0 && voice < s.source.n_known && speaker < SPEAKERS);
+            for (int m = 0; m < k; m++)
+                assert_true(voice_speaker(&s.filters, clip.speaker[m]) != speaker);
+            tract[voice_tract(&s.filters, voice)]++;
+        }
+    }
+    for (int k = 0; k < VOICE_TRACTS; k++)
+        assert_true(tract[k] > 5);
+    simulation_voice_name(name, &s, 15 + 5 + 1);
+    assert_string_equal(name, "1-s01@0.9~0.91");
+    simulation_voice_name(name, &s, 15 + 10);
+    assert_string_equal(name, "1-s01~1.1");
+    clip_release(&clip);
+    clip_release(&again);
+    simulation_close(&s);
+}
+
 /* A sine, slower and faster, is a sine of the other pitch. */
 static void test_speeds(void **state)
 {
@@ -208,7 +249,7 @@ static void test_speeds(void **state)
     for (int k = 0; k < 1 + 3 + 5 + 7; k++) {
         int n = k < 1 ? 1 : k < 4 ? 3 : k < 9 ? 5 : 7, speed = k < 1 ? 0 : k - (n - 1) * (n - 1) / 4;
         double worst = 0.0;
-        assert_int_equal(voice_filters_make(&f, n, &err), 0);
+        assert_int_equal(voice_filters_open(&f, n, 1, &err), 0);
         double ratio = f.percent[speed] / 100.0;
         assert_true((speed == 0) == (ratio == 1.0) && ratio >= 0.8 && ratio <= 1.25);
         voice_resample(y, N, x, N, speed, &f);
@@ -219,8 +260,10 @@ static void test_speeds(void **state)
         if (worst > 3e-3)
             check_fail("%d voices: speed %g is off by %g", n, ratio, worst);
     }
-    assert_int_equal(voice_filters_make(&f, 2, &err), -1);
+    assert_int_equal(voice_filters_open(&f, 2, 1, &err), -1);
     assert_non_null(strstr(err.text, "1, 3, 5 or 7"));
+    assert_int_equal(voice_filters_open(&f, 3, 2, &err), -1);
+    assert_non_null(strstr(err.text, "expected 1 or 3"));
 }
 
 static void test_meeting(void **state)
@@ -351,7 +394,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_same_bits), cmocka_unit_test(test_labels_against_energy),
-        cmocka_unit_test(test_clips), cmocka_unit_test(test_speeds),
+        cmocka_unit_test(test_clips), cmocka_unit_test(test_tracts), cmocka_unit_test(test_speeds),
         cmocka_unit_test(test_meeting), cmocka_unit_test(test_one_voice),
         cmocka_unit_test(test_sparse),
         cmocka_unit_test(test_bad_settings),
