@@ -62,19 +62,30 @@ static int64_t readout_macs(const struct model_config *c, int64_t T, int64_t key
            r->n_layers * conformer_macs(r, T, keys) + T * r->width * r->n_classes;
 }
 
-/* The architecture before pruning: known for the published sizes, else the
- * model's own with all heads and its widest feed-forward in every layer. */
-static char *dense_json(const struct model_config *c)
+/* Whether one may have become the other by pruning. */
+static int is_shape_of(const struct wavlm_config *pruned, const struct wavlm_config *dense)
 {
-    const struct wavlm_config *w = &c->wavlm;
-
-    if (w->embed == 768 && w->n_layers == 12)
-        return config_arch_json("base", NULL);
-    if (w->embed == 1024 && w->n_layers == 24)
-        return config_arch_json("large", NULL);
-    return NULL;
+    return pruned->embed == dense->embed && pruned->n_layers == dense->n_layers &&
+           pruned->n_layers > 0 && pruned->fbank == dense->fbank &&
+           pruned->n_convs == dense->n_convs &&
+           pruned->layer[0].total_heads == dense->layer[0].total_heads;
 }
 
+/* The architecture before pruning, if it is one of ours or of the published. */
+static int find_dense(struct model_config *dense, const struct wavlm_config *w)
+{
+    static const char *const names[] = {"base", "large", "nano", "nano-conv"};
+    int found = 0;
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names) && !found; i++) {
+        char *json = config_arch_json(names[i], NULL);
+        found = json && config_parse(dense, json, NULL) == 0 && is_shape_of(w, &dense->wavlm);
+        free(json);
+    }
+    return found;
+}
+
+/* Else it is taken to have had all heads and the widest feed-forward in every layer. */
 static void make_dense(struct wavlm_config *w)
 {
     int widest = 0;
@@ -95,12 +106,11 @@ static void make_dense(struct wavlm_config *w)
 static double count_sparsity(const struct cost *cost, const struct model_config *c)
 {
     struct model_config *dense = malloc(sizeof(*dense));
-    char *json = dense_json(c);
     struct param *list = NULL;
     struct cost whole = {0};
     int n = 0;
 
-    if (dense && (!json || config_parse(dense, json, NULL))) {
+    if (dense && !find_dense(dense, &c->wavlm)) {
         *dense = *c;
         make_dense(&dense->wavlm);
     }
@@ -108,7 +118,6 @@ static double count_sparsity(const struct cost *cost, const struct model_config 
         list = params_list(dense, &n);
     count_parameters(&whole, list, n);
     free(list);
-    free(json);
     free(dense);
     if (whole.encoder_parameters <= 0)
         return 0.0;
