@@ -28,7 +28,8 @@ static const struct usage usage = {
     "                  -o FOLDER/ its folder\n"
     "  --to hf         the encoder as transformers loads it: a folder; dense models only\n\n"
     "--dtype bf16 or f16 keeps the weights in two bytes instead of four; they are float32\n"
-    "again in memory. A model that comes from upstream is marked as made for whole windows.\n\n"
+    "again in memory. A model that comes from upstream is marked as made for whole windows.\n"
+    "--left says how much context live blocks have unless `stream` is told otherwise.\n\n"
     "  antiphon convert wavlm-large/ -o wavlm-large.safetensors\n"
     "  antiphon convert pruned.safetensors --to torch -o for-diarizen/",
 };
@@ -36,34 +37,40 @@ static const struct usage usage = {
 struct request {
     const char *source, *output, *to;
     enum dtype dtype;
+    int left_ms; // or LIVE_UNSAID
 };
 
-/* The config with the mark that says how the model wants to run live. */
-static char *marked_config(const char *config)
+/* The config with the marks that say how the model wants to run live. */
+static char *marked_config(const struct request *r, const char *config, int is_own)
 {
     cJSON *root = cJSON_Parse(config);
     char *text;
 
-    if (!cJSON_GetObjectItemCaseSensitive(root, "live"))
+    if (!is_own && !cJSON_GetObjectItemCaseSensitive(root, "live"))
         cJSON_AddStringToObject(root, "live", "window");
+    if (r->left_ms != LIVE_UNSAID) {
+        cJSON_DeleteItemFromObjectCaseSensitive(root, "left_ms");
+        cJSON_AddNumberToObject(root, "left_ms", r->left_ms);
+    }
     text = cJSON_PrintUnformatted(root);
     cJSON_Delete(root);
     return text;
 }
 
-static int write_antiphon(const struct export *e, const struct loaded *l, const char *output,
+static int write_antiphon(const struct request *r, const struct export *e, const struct loaded *l,
                           struct error *err)
 {
     /* Only our own files carry a provenance. */
     const char *provenance = l->checkpoint.provenance;
-    char *config = provenance ? strdup(e->config) : marked_config(e->config);
+    int same = provenance && r->left_ms == LIVE_UNSAID;
+    char *config = same ? strdup(e->config) : marked_config(r, e->config, provenance != NULL);
     char converted[400];
     int status;
 
     snprintf(converted, sizeof(converted), "converted from %s", l->name);
     if (!config)
         return fail(err, "out of memory");
-    status = export_antiphon(e, output, config, provenance ? provenance : converted, err);
+    status = export_antiphon(e, r->output, config, provenance ? provenance : converted, err);
     free(config);
     return status;
 }
@@ -81,7 +88,7 @@ static int write_model(const struct request *r, const struct loaded *l, struct e
     else if (!strcmp(r->to, "hf"))
         status = export_hf(&e, r->output, &left_out, err);
     else
-        status = write_antiphon(&e, l, r->output, err);
+        status = write_antiphon(r, &e, l, err);
     if (status == 0)
         fprintf(stderr, "%s: %d tensors\n", r->output, l->model.n_params);
     if (status == 0 && left_out)
@@ -133,6 +140,16 @@ static int convert(const struct request *r, struct error *err)
     return status;
 }
 
+static int check_left(const struct request *r, struct error *err)
+{
+    const struct block_options block = {320, r->left_ms, 0};
+    struct reach reach;
+
+    if (r->left_ms != LIVE_UNSAID && strcmp(r->to, "antiphon"))
+        return fail(err, "--left goes with --to antiphon");
+    return reach_from_options(&reach, &block, err);
+}
+
 static int parse_request(struct request *r, const char *dtype, struct error *err)
 {
     static const struct {
@@ -145,7 +162,7 @@ static int parse_request(struct request *r, const char *dtype, struct error *err
     for (int i = 0; i < 3; i++) {
         if (!strcmp(dtype, dtypes[i].name)) {
             r->dtype = dtypes[i].dtype;
-            return r->output ? 0 : fail(err, "where to? say -o FILE");
+            return !r->output ? fail(err, "where to? say -o FILE") : check_left(r, err);
         }
     }
     return fail(err, "--dtype %s: expected f32, f16 or bf16", dtype);
@@ -154,11 +171,13 @@ static int parse_request(struct request *r, const char *dtype, struct error *err
 int cmd_convert(int argc, const char **argv, struct error *err)
 {
     const char *dtype = "f32";
-    struct request r = {.to = "antiphon"};
+    struct request r = {.to = "antiphon", .left_ms = LIVE_UNSAID};
     const struct poptOption table[] = {
         {"output", 'o', POPT_ARG_STRING, &r.output, 0, "write the model here", "FILE|FOLDER"},
         {"to", 0, POPT_ARG_STRING, &r.to, 0, "format: antiphon, torch or hf [antiphon]",
          "FORMAT"},
+        {"left", 0, POPT_ARG_INT, &r.left_ms, 0,
+         "context before a live block, unless told otherwise [as it was]", "MS"},
         {"dtype", 0, POPT_ARG_STRING, &dtype, 0, "weights as f32, f16 or bf16 [f32]", "TYPE"},
         POPT_TABLEEND,
     };

@@ -50,7 +50,7 @@ static struct reach reach_of(const struct arguments *a, int block_frames, int64_
     if (block_frames == 0)
         return reach_offline(n);
     reach.block_frames = block_frames;
-    reach.left_frames = a->left_ms / 20;
+    reach.left_frames = a->left_ms == LIVE_UNSAID ? REACH_OWN : a->left_ms / 20;
     reach.horizon_seconds = a->horizon_seconds;
     return reach;
 }
@@ -255,7 +255,7 @@ static int evaluate(const struct arguments *a, const struct checkpoint *c, const
 
 static int check_arguments(struct arguments *a, struct error *err)
 {
-    if (a->left_ms < 0 || a->left_ms % 20 || a->left_ms > 600000)
+    if (a->left_ms != LIVE_UNSAID && (a->left_ms < 0 || a->left_ms % 20 || a->left_ms > 600000))
         return fail(err, "--left-ms %d: a multiple of 20 ms up to ten minutes was expected",
                     a->left_ms);
     if (a->chunk_seconds < 0.0 || (a->chunk_seconds > 0.0 && a->chunk_seconds < 1.0))
@@ -285,13 +285,13 @@ static int open_model(struct checkpoint *c, const char *path, struct error *err)
 
 int cmd_evaluate(int argc, const char **argv, struct error *err)
 {
-    struct arguments a = {.blocks = "whole,160,320,1000", .left_ms = 8000, .threads = 1,
+    struct arguments a = {.blocks = "whole,160,320,1000", .left_ms = LIVE_UNSAID, .threads = 1,
                           .chunk_seconds = 30.0, .horizon_seconds = 60.0};
     const struct poptOption table[] = {
         {"model", 'm', POPT_ARG_STRING, &a.model, 0, "model file (built-in)", "FILE"},
         {"block-ms", 0, POPT_ARG_STRING, &a.blocks, 0,
          "block lengths, or whole (whole,160,320,1000)", "LIST"},
-        {"left-ms", 0, POPT_ARG_INT, &a.left_ms, 0, "context before a block (8000)", "MS"},
+        {"left-ms", 0, POPT_ARG_INT, &a.left_ms, 0, "context before a block (the model's)", "MS"},
         {"chunk", 0, POPT_ARG_DOUBLE, &a.chunk_seconds, 0,
          "recordings are cut into pieces that know nothing of each other; 0: not (30)", "SEC"},
         {"horizon", 0, POPT_ARG_DOUBLE, &a.horizon_seconds, 0,

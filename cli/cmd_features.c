@@ -184,11 +184,11 @@ static int features(const struct settings *s, const char *model, const char *aud
 
 int cmd_features(int argc, const char **argv, struct error *err)
 {
-    struct settings s = {.block = {0, 8000, 0}, .threads = 1, .horizon_seconds = 60.0};
+    struct settings s = {.block = {0, LIVE_UNSAID, 0}, .threads = 1, .horizon_seconds = 60.0};
     const struct poptOption table[] = {
         {"output", 'o', POPT_ARG_STRING, &s.output, 0, "write here", "FILE"},
         {"block", 0, POPT_ARG_INT, &s.block.block_ms, 0, "block by block, as live [one block]", "MS"},
-        {"left", 0, POPT_ARG_INT, &s.block.left_ms, 0, "context before a block [8000]", "MS"},
+        {"left", 0, POPT_ARG_INT, &s.block.left_ms, 0, "context before a block [the model's]", "MS"},
         {"right", 0, POPT_ARG_INT, &s.block.right_ms, 0, "look-ahead after a block [0]", "MS"},
         {"horizon", 0, POPT_ARG_DOUBLE, &s.horizon_seconds, 0,
          "memory of running statistics, 0: for ever [60]", "SEC"},

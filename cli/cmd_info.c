@@ -47,6 +47,9 @@ static int count(struct subject *s, const char *json, struct error *err)
     list = params_list(&s->config, &n);
     if (!list)
         return fail(err, "out of memory");
+    if (reach.left_frames == REACH_OWN)
+        reach.left_frames = s->config.left_frames;
+    s->block.left_ms = 20 * reach.left_frames;
     cost_count(&s->cost, &s->config, list, n);
     s->live_macs = cost_live_macs(&s->config, &reach);
     free(list);
@@ -224,13 +227,13 @@ static int info(const char *name, const struct block_options *block, int json,
 
 int cmd_info(int argc, const char **argv, struct error *err)
 {
-    struct block_options block = {320, 8000, 0};
+    struct block_options block = {320, LIVE_UNSAID, 0};
     int json = 0;
     struct reach reach;
     const struct poptOption table[] = {
         {"json", 0, POPT_ARG_NONE, &json, 0, "print one JSON object", NULL},
         {"block", 0, POPT_ARG_INT, &block.block_ms, 0, "audio a step, live [320]", "MS"},
-        {"left", 0, POPT_ARG_INT, &block.left_ms, 0, "context before a block [8000]", "MS"},
+        {"left", 0, POPT_ARG_INT, &block.left_ms, 0, "context before a block [the model's]", "MS"},
         POPT_TABLEEND,
     };
     struct options o;

@@ -149,11 +149,18 @@ static int frames_from_ms(int *frames, const char *option, int ms, int min_ms, s
     return 0;
 }
 
+/* What was not said is the model's own. */
+static int left_from_ms(int *frames, int ms, struct error *err)
+{
+    *frames = REACH_OWN;
+    return ms == LIVE_UNSAID ? 0 : frames_from_ms(frames, "--left", ms, 0, err);
+}
+
 int reach_from_options(struct reach *reach, const struct block_options *o, struct error *err)
 {
     *reach = reach_defaults();
     return frames_from_ms(&reach->block_frames, "--block", o->block_ms, 20, err) ||
-                   frames_from_ms(&reach->left_frames, "--left", o->left_ms, 0, err) ||
+                   left_from_ms(&reach->left_frames, o->left_ms, err) ||
                    frames_from_ms(&reach->right_frames, "--right", o->right_ms, 0, err)
                ? -1
                : 0;
@@ -188,7 +195,7 @@ int live_options_check(const struct live_options *o, struct error *err)
     if (!(o->horizon_seconds >= 0.0 && o->horizon_seconds <= 1e6))
         return fail(err, "--horizon %g: should be 0 to 1000000 seconds", o->horizon_seconds);
     return frames_from_ms(&frames, "--block", ms_or(o->block_ms, 320), 20, err) ||
-                   frames_from_ms(&frames, "--left", ms_or(o->left_ms, 8000), 0, err) ||
+                   left_from_ms(&frames, o->left_ms, err) ||
                    frames_from_ms(&frames, "--step", ms_or(o->step_ms, STEP_MS), 20, err) ||
                    frames_from_ms(&frames, "--right", ms_or(o->right_ms, 0), 0, err)
                ? -1
@@ -228,6 +235,5 @@ int live_reach(struct reach *reach, const struct live_options *o, const struct m
         return window_reach(reach, o, c, err);
     reach->horizon_seconds = o->horizon_seconds;
     reach->block_frames = ms_or(o->block_ms, 320) / 20;
-    reach->left_frames = ms_or(o->left_ms, 8000) / 20;
-    return 0;
+    return left_from_ms(&reach->left_frames, o->left_ms, err);
 }

@@ -45,7 +45,7 @@ struct live_options {
 /* popt's rows for a table. */
 #define LIVE_OPTIONS(o)                                                                            \
     {"block", 0, POPT_ARG_INT, &(o).block_ms, 0, "block by block: audio a step [320]", "MS"},      \
-    {"left", 0, POPT_ARG_INT, &(o).left_ms, 0, "and the context before a block [8000]", "MS"},     \
+    {"left", 0, POPT_ARG_INT, &(o).left_ms, 0, "and the context before it [the model's]", "MS"},   \
     {"window", 0, POPT_ARG_DOUBLE, &(o).window_seconds, 0,                                         \
      "encode the last SEC anew at each step [the model's]", "SEC"},                                \
     {"step", 0, POPT_ARG_INT, &(o).step_ms, 0, "and such a step [500]", "MS"},                     \
@@ -62,12 +62,13 @@ int live_reach(struct reach *reach, const struct live_options *o, const struct m
 int load_live_model(struct loaded *l, const char *path, const char *arch,
                     const struct live_options *o, struct error *err);
 
-/* Block, left context and look-ahead as commands take them, in milliseconds. */
+/* Block, left context and look-ahead as commands take them, in milliseconds; a left context of
+ * LIVE_UNSAID is the model's own. */
 struct block_options {
     int block_ms, left_ms, right_ms;
 };
 
-/* What the options say, the rest as in reach_defaults. -1 with err filled unless
+/* What the options say (the left context may be REACH_OWN), the rest as in reach_defaults. -1 with err filled unless
  * all are multiples of 20 ms within reason. */
 int reach_from_options(struct reach *reach, const struct block_options *o, struct error *err);
 

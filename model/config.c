@@ -365,8 +365,14 @@ static int parse_readout(struct readout_config *r, const struct wavlm_config *w,
 static int parse_live(struct model_config *c, const cJSON *json, struct error *err)
 {
     const cJSON *live = cJSON_GetObjectItemCaseSensitive(json, "live");
+    int left_ms;
 
     c->live = LIVE_BLOCK_CAUSAL;
+    if (get_int(&left_ms, json, "left_ms", 0, 600000, 8000, err))
+        return -1;
+    if (left_ms % 20)
+        return fail(err, "config: \"left_ms\" is %d, expected a multiple of 20", left_ms);
+    c->left_frames = left_ms / 20;
     if (!live)
         return 0;
     if (!cJSON_IsString(live))

@@ -79,6 +79,7 @@ struct model_config {
     struct wavlm_config wavlm;
     struct readout_config readout;
     enum live_mode live; // "block-causal" (an antiphon model's default) or "window"
+    int left_frames;     // L of a live block unless told otherwise: "left_ms", 8 s unless said
 };
 
 /* Parses and checks. A key with a value of the wrong kind, an unknown value or

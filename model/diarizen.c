@@ -129,8 +129,8 @@ static int take_argument(void *user, const char *section, const char *name, cons
     struct toml *toml = user;
     cJSON *json;
 
-    int is_live = toml->is_own && !strcmp(name, "live");
-    if ((!toml->is_arguments && !is_live) || toml->failed)
+    int is_ours = toml->is_own && (!strcmp(name, "live") || !strcmp(name, "left_ms"));
+    if ((!toml->is_arguments && !is_ours) || toml->failed)
         return 1;
     toml->is_expected = 0;
     if (cJSON_GetObjectItemCaseSensitive(toml->arguments, name))
@@ -269,22 +269,26 @@ static void drop_training(struct checkpoint *c)
 static int take_config(struct checkpoint *c, const char *folder, const char *text,
                        struct error *err)
 {
-    cJSON *arguments = cJSON_CreateObject(), *live = NULL;
-    char *wavlm = NULL, *readout = NULL;
+    cJSON *arguments = cJSON_CreateObject(), *live = NULL, *left = NULL;
+    char *wavlm = NULL, *readout = NULL, *left_ms = NULL;
     int failed = diarizen_arguments(arguments, text, err) || fill_arguments(arguments, err);
 
     if (!failed) {
         live = cJSON_DetachItemFromObjectCaseSensitive(arguments, "live");
+        left = cJSON_DetachItemFromObjectCaseSensitive(arguments, "left_ms");
+        left_ms = left ? cJSON_PrintUnformatted(left) : NULL;
         wavlm = read_shape(folder, arguments, err);
         readout = wavlm ? cJSON_PrintUnformatted(arguments) : NULL;
-        if (wavlm && !readout)
+        if (wavlm && (!readout || (left && !left_ms)))
             fail(err, "out of memory; close other programs");
-        failed = !readout || folder_config(c, wavlm, readout,
+        failed = !readout || (left && !left_ms) || folder_config(c, wavlm, readout,
                                            cJSON_IsString(live) ? live->valuestring : "window",
-                                           err);
+                                           left_ms, err);
     }
+    free(left_ms);
     free(readout);
     free(wavlm);
+    cJSON_Delete(left);
     cJSON_Delete(live);
     cJSON_Delete(arguments);
     return failed ? fail_prefix(err, "%.300s/config.toml: ", folder) : 0;

@@ -225,7 +225,7 @@ int folder_weights(struct checkpoint *c, const char *folder, struct error *err)
 /* --- the whole -------------------------------------------------------- */
 
 int folder_config(struct checkpoint *c, const char *wavlm, const char *readout,
-                  const char *live, struct error *err)
+                  const char *live, const char *left_ms, struct error *err)
 {
     struct text t = {.limit = TEXT_MAX_BYTES};
 
@@ -237,6 +237,10 @@ int folder_config(struct checkpoint *c, const char *wavlm, const char *readout,
     }
     text_puts(&t, ",\"live\":");
     text_json_string(&t, live, strlen(live));
+    if (left_ms) {
+        text_puts(&t, ",\"left_ms\":");
+        text_puts(&t, left_ms);
+    }
     text_puts(&t, "}");
     if (!text_check(&t, "config", err))
         c->config = pool_string(&c->storage->pool, t.bytes, t.n, err);

@@ -351,7 +351,7 @@ static int take_config(struct checkpoint *c, const struct hf_config *h, struct e
     struct text t = {.limit = 1 << 20};
 
     add_config(&t, h);
-    int failed = text_check(&t, "config", err) || folder_config(c, t.bytes, NULL, "window", err);
+    int failed = text_check(&t, "config", err) || folder_config(c, t.bytes, NULL, "window", NULL, err);
     text_release(&t);
     return failed ? -1 : 0;
 }

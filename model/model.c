@@ -120,6 +120,8 @@ static int model_list(struct model *m, const char *json, const struct reach *rea
     if (config_parse(&m->config, json, err))
         return -1;
     m->reach = *reach;
+    if (reach->left_frames == REACH_OWN)
+        m->reach.left_frames = m->config.left_frames;
     m->list = params_list(&m->config, &m->n_params);
     if (!m->list)
         return fail(err, "out of memory");

@@ -21,7 +21,7 @@
 /* What a block may see, and how many blocks a call has at most. */
 struct reach {
     int block_frames; // B: the most own frames of a block
-    int left_frames;  // L
+    int left_frames;  // L; REACH_OWN: what the model's config says
     int right_frames; // R
     /* Not 0: window mode. B is the step, and each step's call is one block, on a
      * fresh state, of so many frames at most, L = 0 (stream/stepper.h). */
@@ -32,6 +32,8 @@ struct reach {
     int stream_frames; // of the longest stream, 0: no limit
     enum keep keep;   // acts are scratch or a tape
 };
+
+enum { REACH_OWN = -1 };
 
 /* B 16, L 400, R 0, horizon 60 s, one block a call, scratch. */
 struct reach reach_defaults(void);

@@ -72,6 +72,19 @@ status=0
 "$antiphon" info built-in 2>"$dir/err" >/dev/full || status=$?
 [ "$status" -eq 1 ] || complain "stdout on a full disk exits $status"
 
+# -- a model's own left context: info says it, features take it
+left=$golden/wavlm_pruned_tiny/model.pt
+"$antiphon" convert "$left" --left 640 -o "$dir/left.safetensors" 2>/dev/null
+"$antiphon" info "$dir/left.safetensors" --json | grep -q '"left_ms":.640,' || complain "info does not know --left"
+"$antiphon" info "$left" --json | grep -q '"left_ms":.8000,' || complain "a left context that nobody set"
+"$antiphon" features "$dir/left.safetensors" "$audio" --block 320 -o "$dir/a"
+"$antiphon" features "$left" "$audio" --block 320 --left 640 -o "$dir/b"
+cmp "$dir/a" "$dir/b" || complain "features do not take the model's left context"
+"$antiphon" features "$left" "$audio" --block 320 -o "$dir/b"
+cmp -s "$dir/a" "$dir/b" && complain "a left context changes nothing"
+refused 2 'multiple of 20 ms' "$antiphon" convert "$left" --left 30 -o "$dir/x"
+refused 2 'goes with --to antiphon' "$antiphon" convert "$left" --left 640 --to torch -o "$dir/x"
+
 # -- convert, info, features: the same numbers by every way
 "$antiphon" convert "$golden/wavlm_pruned_tiny/model.pt" -o "$dir/m.safetensors" 2>/dev/null
 "$antiphon" info "$dir/m.safetensors" --json >"$dir/info.json"

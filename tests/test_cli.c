@@ -146,6 +146,7 @@ static void test_live_options(void **state)
     config.live = LIVE_BLOCK_CAUSAL;
     assert_int_equal(live_reach(&reach, &none, &config, &err), 0);
     assert_int_equal(reach.window_frames, 0);
+    assert_int_equal(reach.left_frames, REACH_OWN);
     o = none;
     o.window_seconds = 2.0;
     assert_int_equal(live_reach(&reach, &o, &config, &err), 0);

@@ -223,6 +223,7 @@ static void test_chain(void **state)
     struct error err;
 
     random_subject(&s, "base-s80", "block-causal");
+    s.m.config.left_frames = 600;
     if (export_torch(&s.e, inside("d/"), &left_out, &err))
         check_fail("%s", err.text);
     compare_file(inside("d"), &s);
@@ -232,6 +233,7 @@ static void test_chain(void **state)
     free(toml);
     subject_open(&t, inside("d"), DTYPE_F32);
     assert_int_equal(t.m.config.live, LIVE_BLOCK_CAUSAL);
+    assert_int_equal(t.m.config.left_frames, 600);
     if (export_antiphon(&t.e, inside("m.safetensors"), t.c.config, "a test", &err))
         check_fail("%s", err.text);
     subject_close(&t);
