@@ -7,23 +7,20 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Log odds: where voices are regrouped, those that are needed come of that. */
-static const float REGROUPED = 7.0f;
-
 struct tracker_settings tracker_defaults(void)
 {
     return (struct tracker_settings){
         .decode = decode_defaults(),
         .block_frames = 16,
         .context_frames = 400,
-        .min_speech_seconds = 1.5,
+        .min_speech_seconds = 0.5,
         .patience_seconds = 3.0,
         .threshold = 0.45f,
         .slope = 28.0f,
-        .stranger = -3.0f,
+        .stranger = -1.0f,
         .most_bond = 3.0f,
         .loose_bond = 0.5f,
-        .exclusion = 2.0f,
+        .exclusion = 6.0f,
         .sure = 2.0f,
         .stay = 0.5f,
         .merge = 0.65f,
@@ -96,7 +93,7 @@ int tracker_open(struct tracker *t, const struct tracker_settings *settings, str
     t->voices.thresholds = (struct voices_thresholds){
         .distance = settings->threshold,
         .slope = settings->slope,
-        .stranger = settings->stranger - (settings->calibrated ? REGROUPED : 0.0f),
+        .stranger = settings->stranger,
         .merge = settings->merge,
         .least = (float)frames_of(settings->min_speech_seconds),
     };

@@ -11,6 +11,7 @@ static const float BALANCE = 500.0f;        // frames after which a voice weighs
 static const float LOOKED_AT = 25.0f;       // frames of a prototype that may go elsewhere
 static const float SETTLED = 150.0f;        // frames of a voice that may become another
 static const float MARGIN = 1.0f;           // log odds by which it must be better there
+static const float SECOND = 50.0f;          // frames
 
 void voices_place(struct voices *v, int width, int room, struct arena *arena)
 {
@@ -250,7 +251,9 @@ int voices_settle(struct voices *v)
 
 float voices_stranger(const struct voices *v)
 {
-    return v->thresholds.stranger + logf((float)(v->n_used > 1 ? v->n_used : 1));
+    float known = v->space.fixed ? log1pf(v->learnt / SECOND) : 0.0f;
+
+    return v->thresholds.stranger + logf((float)(v->n_used > 1 ? v->n_used : 1)) - known;
 }
 
 /* Of n frames and a voice of `of` frames, whose cosine is known. */

@@ -48,7 +48,7 @@ enum voices_change { VOICES_SAME, VOICES_PARTED, VOICES_ONE };
 struct voices_thresholds {
     float distance; // cosine distance of much speech, beyond which it is rather another's
     float slope;    // log odds a unit of cosine
-    float stranger; // log odds that somebody is new, for each voice there is
+    float stranger; // log odds that somebody is new, for each voice there is, at the start
     float merge;    // cosine above which two voices are one
     float least;    // clean frames that make a voice
 };

@@ -137,12 +137,17 @@ refused 1 'is a speaker network' "$antiphon" finetune --speech "$dir" -o "$dir/f
 refused 1 'is a speaker network' "$antiphon" prune --speech "$dir" -o "$dir/f" \
     --model "$golden/resnet34_tiny/pytorch_model.bin"
 
+# -- the built-in model is a pruned one, with a left context of its own
+"$antiphon" info built-in >"$dir/info.txt"
+grep -q 'sparsity *81\.5 %' "$dir/info.txt" && grep -q 'with 12 s before' "$dir/info.txt" ||
+    complain "info built-in: $(cat "$dir/info.txt")"
+
 # -- the built-in model's frame error on this recording, as README has it
 "$antiphon" stream --local --fast --input "$audio" --rttm "$dir/a.rttm" --jsonl "$dir/a.jsonl" \
     >/dev/null 2>&1
 set -- $("$frame_error" "$tests/audio/ami_EN2004a_first30s.rttm" "$dir/a.rttm" 30.0)
-awk "BEGIN { exit !($1 > 25.0 && $1 < 26.0) }" ||
-    complain "frame error $1 (missed $2, false alarm $3, confusion $4), expected 25.5"
+awk "BEGIN { exit !($1 > 27.4 && $1 < 28.4) }" ||
+    complain "frame error $1 (missed $2, false alarm $3, confusion $4), expected 27.9"
 grep -q '"type":"end"' "$dir/a.jsonl" || complain "the JSON lines have no end"
 
 # -- live output has the same bits however the audio comes: file, pipe, 48 kHz is another matter

@@ -73,7 +73,14 @@ refused 1 'absent.bin' "$antiphon" diarize $quick "$audio" --embedding "$dir/abs
 # -- the live tracker over the file
 diarize "$audio" --clustering online
 [ -s "$dir/out" ] || complain "online hears nobody"
-"$antiphon" stream --input "$audio" --fast --rttm "$dir/live.rttm" >/dev/null 2>&1 </dev/null
+"$antiphon" stream --input "$audio" --fast --rttm "$dir/told.rttm" --jsonl "$dir/told.jsonl" \
+    >/dev/null 2>&1 </dev/null
+# Who turned out to be somebody else has been that one all along online: here, too.
+sed -n 's/.*"speaker_merge","speaker":\([0-9]*\),"merged":\([0-9]*\).*/speaker_\2 speaker_\1/p' \
+    "$dir/told.jsonl" >"$dir/merges"
+awk 'FILENAME == ARGV[1] { n++; from[n] = $1; into[n] = $2; next }
+    { for (i = 1; i <= n; i++) if ($8 == from[i]) $8 = into[i]; print }' \
+    "$dir/merges" "$dir/told.rttm" >"$dir/live.rttm"
 # A speaker's turns that touch, from two slots of the model, are one turn online: here, too, but for the
 # millisecond to which RTTM rounds their ends.
 sort -k 8,8 -k 4,4n "$dir/live.rttm" | awk '

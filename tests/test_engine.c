@@ -121,6 +121,9 @@ static void test_reports_are_in_order(void **state)
         } else if (p->type == REPORT_SPEAKER_ON) {
             assert_true(id <= known && !open[id]);
             open[id] = 1;
+        } else if (p->type == REPORT_SPEAKER_MERGE) {
+            assert_true(id <= known && p->speaker.merged_id <= known && id != p->speaker.merged_id);
+            assert_false(open[p->speaker.merged_id]);
         } else {
             assert_int_equal(p->type, REPORT_SPEAKER_OFF);
             assert_true(open[id] && p->speaker.end > p->speaker.start);

@@ -175,7 +175,7 @@ static void test_latency(void **state)
     struct stage s;
 
     stage_open(&s, 0, check_seed());
-    speak(&s, 0, 0, 4); // 1.28 s: not enough
+    speak(&s, 0, 0, 1); // 0.32 s: not enough
     assert_int_equal(s.log.n, 0);
     speak(&s, 0, 0, 2);
     assert_int_equal(s.log.list[0].type, REPORT_SPEAKER_NEW);
