@@ -357,7 +357,7 @@ int cmd_stream(int argc, const char **argv, struct error *err)
         {"threshold", 0, POPT_ARG_DOUBLE, &a.threshold, 0,
          "cosine distance beyond which a voice is another's [the model's]", "D"},
         {"min-speech", 0, POPT_ARG_DOUBLE, &a.track.min_speech_seconds, 0,
-         "clean speech before a voice is a new speaker [0.5]", "SEC"},
+         "clean speech before a voice is a new speaker [0.4]", "SEC"},
         {"local", 0, POPT_ARG_NONE, &a.track.local, 0,
          "speakers are the model's local ones, forgotten after its context", NULL},
         {"max-speakers", 0, POPT_ARG_INT, &a.track.max_speakers, 0,

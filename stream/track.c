@@ -7,13 +7,15 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { LITTLE = 10 }; // clean frames that say whether a piece is nobody's, if it has no more
+
 struct tracker_settings tracker_defaults(void)
 {
     return (struct tracker_settings){
         .decode = decode_defaults(),
         .block_frames = 16,
         .context_frames = 400,
-        .min_speech_seconds = 0.5,
+        .min_speech_seconds = 0.4,
         .patience_seconds = 3.0,
         .threshold = 0.45f,
         .slope = 28.0f,
@@ -206,8 +208,11 @@ static void decide_overdue(struct tracker *t, struct track_slot *s, int64_t now,
         if (t->voices.list[k].used && (best < 0 || score[k] > score[best]))
             best = k;
     }
-    if (best < 0 && s->n >= (float)TRACK_PAUSE)
-        best = new_voice(t, s, now, out);
+    /* In words that others spoke over there may never be enough clean ones. */
+    if (s->n >= (float)LITTLE && (best < 0 || score[best] < (double)voices_stranger(&t->voices))) {
+        int fresh = new_voice(t, s, now, out);
+        best = fresh != TRACK_NOBODY ? fresh : best;
+    }
     if (best != TRACK_NOBODY) {
         bind(t, s, best, now, out);
     } else if (!s->open) {
