@@ -130,7 +130,7 @@ void voices_give(struct voices *v, int prototype, int to);
  * with their own voice, too: where both errors are as frequent follows what was measured
  * for stretches of 0.3 to 6 s and voices of 1.5 to 20 s. */
 float voices_odds(const struct voices *v, int i, const float *at, float n);
-float voices_stranger(const struct voices *v);
+float voices_stranger(const struct voices *v); // of calibrated vectors less with every second said
 
 /* `from` was `into` all along. */
 void voices_merge(struct voices *v, int into, int from);

@@ -224,6 +224,27 @@ static void test_odds(void **state)
     crowd_close(&c);
 }
 
+/* Somebody new is likely at the start, for each voice there is; and less the more was said,
+ * where the vectors are calibrated. */
+static void test_stranger(void **state)
+{
+    (void)state;
+    struct crowd c;
+
+    crowd_open(&c);
+    near(voices_stranger(&c.voices), -3.0, 1e-6);
+    int a = settled(&c, 0); // 6 s
+    near(voices_stranger(&c.voices), -3.0 - log(7.0), 1e-5);
+    settled(&c, 1);
+    near(voices_stranger(&c.voices), -3.0 + log(2.0) - log(13.0), 1e-5);
+    for (int k = 0; k < 100; k++)
+        stretch(&c, a, 0, 8, 144.0f); // 4.8 minutes
+    near(voices_stranger(&c.voices), -3.0 + log(2.0) - log(301.0), 1e-4);
+    c.voices.space.fixed = 0;
+    near(voices_stranger(&c.voices), -3.0 + log(2.0), 1e-6);
+    crowd_close(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -231,6 +252,7 @@ int main(void)
         cmocka_unit_test(test_two_stay_two),    cmocka_unit_test(test_prototype_goes_home),
         cmocka_unit_test(test_left_by_all),     cmocka_unit_test(test_one_is_two),
         cmocka_unit_test(test_odds),
+        cmocka_unit_test(test_stranger),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
