@@ -12,7 +12,8 @@
 # is speech of people whom no training heard: meetings are simulated from it; further folders with a
 # reference (REAL) are scored beside them. Options behind HELD_OUT say what to train on and how, for
 # all ways; without --dev or --dev-speech every way ends with its last step's weights, which is fairer than
-# to choose a step by a small validation (24 clips took one half way, a point and a half worse). What is made is kept in OUT and not made again; what was killed goes on.
+# to choose a step by a small validation (24 clips took one half way, a point and a half worse). What is
+# made is kept in OUT and not made again; what was killed goes on.
 #
 #   ANTIPHON=build/cli/antiphon sh prune/recipes/prune_nano.sh out dense.safetensors held-out/ \
 #       --speech train/ --noise noise/ --rir rir/ --chunk 8 --batch 16
