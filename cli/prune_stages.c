@@ -80,9 +80,6 @@ static int cut_model(struct pruning *p, const struct model *m, struct distiller 
     if (status == 0)
         fprintf(stderr, "cut: %.3f M of the encoder's %.3f M parameters are left, %.1f %% are gone\n",
                 after / 1e6, before / 1e6, 100.0 * (1.0 - after / before));
-    if (status == 0 && p->a->size == TARGET_PARAMS && after > (1.01 - p->a->sparsity) * before)
-        fprintf(stderr, "cut: %g %% was the target: more --steps or a higher --multiplier-lr come "
-                        "closer\n", 100.0 * p->a->sparsity);
     model_close(&cut);
     free(config);
     return status;
@@ -106,6 +103,8 @@ static int learn_gates(struct pruning *p, struct distiller *d, const char *cut_p
         status = run_stage(p, &t, "1-prune", "pruning", gated, warmup > 0 ? warmup : 1, err);
     if (status == 0 && p->ranks.rank == 0) {
         status = trainer_take_model(&t, gated, err);
+        if (status == 0)
+            distiller_meet_target(d);
         if (status == 0)
             status = cut_model(p, &t.model, d, cut_path, err);
     }

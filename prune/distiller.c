@@ -163,3 +163,28 @@ void distiller_apply(struct distiller *d, double scale, long step)
     double lr = d->settings.multiplier_lr > 0.0 ? d->settings.multiplier_lr : d->settings.reg_lr;
     lagrangian_step(&d->lagrangian, d->sparsity, d->target_now, lr, step + 1);
 }
+
+static void move_gates(struct gates *g, double by)
+{
+    for (int k = 0; k < g->n; k++) {
+        for (int i = 0; i < g->list[k].n; i++)
+            g->list[k].log_alpha[i] += (float)by;
+    }
+}
+
+double distiller_meet_target(struct distiller *d)
+{
+    const struct distiller_settings *s = &d->settings;
+    double want = (1.0 - s->sparsity) * d->unpruned, low = -20.0, high = 20.0, at = 0.0;
+
+    for (int i = 0; i < 30; i++) { // the size rises with the log alphas
+        double size = expected_size(&d->gates, s->target, &s->time, 0.0).size;
+        if (size > want)
+            high = at;
+        else
+            low = at;
+        move_gates(&d->gates, (low + high) / 2.0 - at);
+        at = (low + high) / 2.0;
+    }
+    return at;
+}

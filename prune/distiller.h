@@ -60,6 +60,10 @@ void distiller_apply(struct distiller *d, double scale, long step);
 /* The gates' values as the forward pass takes them; NULL: no distiller, or no gates. */
 const struct masks *distiller_masks(const struct distiller *d);
 
+/* Moves all log alphas by the same, so that the expected size is the target's: for the cut, since
+ * a run of few steps may end beside it. Returns by how much. */
+double distiller_meet_target(struct distiller *d);
+
 /* What the Lagrangian adds to the loss, as of the last step; 0 without gates. */
 double distiller_penalty(const struct distiller *d);
 
