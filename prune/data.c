@@ -431,7 +431,8 @@ int data_open(struct data_folder *d, const char *folder, const struct data_setti
     *d = (struct data_folder){.settings = *settings, .noise = noise, .rooms = rooms,
                               .seed = seed, .open = 1};
     pthread_mutex_init(&d->lock, NULL);
-    if (check(settings, err) || voice_filters_open(&d->filters, settings->voices, 1, err) || data_lists_read(&d->lists, folder, err) ||
+    if (check(settings, err) || voice_filters_open(&d->filters, settings->voices, 1, err) ||
+        data_lists_read(&d->lists, folder, err) ||
         cut_all(d, folder, err) || convolver_open(&d->convolver, err)) {
         data_close(d);
         return -1;
@@ -456,6 +457,7 @@ void data_close(struct data_folder *d)
         free(s);
     }
     convolver_close(&d->convolver);
+    voice_filters_close(&d->filters);
     data_lists_release(&d->lists);
     free(d->chunks);
     pthread_mutex_destroy(&d->lock);

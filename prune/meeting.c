@@ -255,8 +255,8 @@ int meeting_draw(struct simulate_space *m, const struct simulation *s, double be
             return -1;
     }
     sort_stretches(m);
-    if (reserve_voice(m, err) || body_plan_draw(&m->body, &s->settings.body, m->stretches, m->n, m->n_speakers, n, rng,
-                       err))
+    if (reserve_voice(m, err) ||
+        body_plan_draw(&m->body, &s->settings.body, m->stretches, m->n, m->n_speakers, n, rng, err))
         return -1;
     return mark(m, s, n, err);
 }
