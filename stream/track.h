@@ -21,7 +21,8 @@
  * with that. A piece is bound when the best voice is ahead of the next by `sure`,
  * often from its first frames; it may be bound otherwise while it lasts; when it has
  * ended the voice learns from it. A voice is new when a piece has `min_speech` of
- * clean speech and sounds like nobody. Until it is known whose it is a turn is held
+ * clean speech and sounds like nobody; of one that has waited or ended, 0.2 s are enough.
+ * Until it is known whose it is a turn is held
  * back, at most for `patience`, and then told with its true times. When a slot turns
  * out to speak as somebody else, the turn ends for the one where the piece began,
  * and goes on for the other.
