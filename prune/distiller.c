@@ -164,27 +164,32 @@ void distiller_apply(struct distiller *d, double scale, long step)
     lagrangian_step(&d->lagrangian, d->sparsity, d->target_now, lr, step + 1);
 }
 
-static void move_gates(struct gates *g, double by)
+/* Moves the gates by that and settles them; how far the size is from the one wanted. */
+static double settle_moved(struct distiller *d, double by)
 {
-    for (int k = 0; k < g->n; k++) {
-        for (int i = 0; i < g->list[k].n; i++)
-            g->list[k].log_alpha[i] += (float)by;
+    const struct distiller_settings *s = &d->settings;
+
+    for (int k = 0; k < d->gates.n; k++) {
+        for (int i = 0; i < d->gates.list[k].n; i++)
+            d->gates.list[k].log_alpha[i] += (float)by;
     }
+    gates_settle(&d->gates);
+    return settled_size(&d->gates, s->target, &s->time) - (1.0 - s->sparsity) * d->unpruned;
 }
 
 double distiller_meet_target(struct distiller *d)
 {
-    const struct distiller_settings *s = &d->settings;
-    double want = (1.0 - s->sparsity) * d->unpruned, low = -20.0, high = 20.0, at = 0.0;
+    double low = -20.0, high = 20.0, at = 0.0, best = 0.0, off = settle_moved(d, 0.0);
 
-    for (int i = 0; i < 30; i++) { // the size rises with the log alphas
-        double size = expected_size(&d->gates, s->target, &s->time, 0.0).size;
-        if (size > want)
-            high = at;
-        else
-            low = at;
-        move_gates(&d->gates, (low + high) / 2.0 - at);
+    for (int i = 0; i < 30; i++) { // the size rises with the log alphas, in steps of a unit
+        double now = settle_moved(d, (low + high) / 2.0 - at);
         at = (low + high) / 2.0;
+        *(now > 0.0 ? &high : &low) = at;
+        if (fabs(now) < fabs(off)) {
+            off = now;
+            best = at;
+        }
     }
-    return at;
+    settle_moved(d, best - at);
+    return best;
 }

@@ -60,8 +60,9 @@ void distiller_apply(struct distiller *d, double scale, long step);
 /* The gates' values as the forward pass takes them; NULL: no distiller, or no gates. */
 const struct masks *distiller_masks(const struct distiller *d);
 
-/* Moves all log alphas by the same, so that the expected size is the target's: for the cut, since
- * a run of few steps may end beside it. Returns by how much. */
+/* Moves all log alphas by the same and settles the gates, so that what they leave is as near to
+ * the target as their units allow: for the cut, since a run of few steps may end beside it, and
+ * rounding to whole heads may lead away from what was expected. Returns by how much. */
 double distiller_meet_target(struct distiller *d);
 
 /* What the Lagrangian adds to the loss, as of the last step; 0 without gates. */

@@ -172,6 +172,21 @@ struct expected_size expected_size(struct gates *g, enum size_target target,
     return size;
 }
 
+double settled_size(const struct gates *g, enum size_target target, const struct latency *time)
+{
+    struct counts n = {0}, ignored = {0};
+
+    count_all(&n, g->config);
+    for (int k = 0; k < g->n; k++) {
+        const struct gate *gate = &g->list[k];
+        double *count = count_of(&n, gate);
+        *count = 0.0;
+        for (int i = 0; i < gate->n; i++)
+            *count += gate->value[i] != 0.0f ? unit_width(gate, g->config) : 0.0;
+    }
+    return size_of(&n, &ignored, g->config, target, time);
+}
+
 double encoder_parameters(const struct model_config *c)
 {
     int n = 0;

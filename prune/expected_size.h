@@ -25,6 +25,9 @@ struct expected_size {
 struct expected_size expected_size(struct gates *g, enum size_target target,
                                    const struct latency *time, double factor);
 
+/* The size of what gates_settle left open. */
+double settled_size(const struct gates *g, enum size_target target, const struct latency *time);
+
 /* Elements of all encoder tensors of a list: what sparsity is a share of. */
 double encoder_parameters(const struct model_config *c);
 

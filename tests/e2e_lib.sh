@@ -29,7 +29,7 @@ tiny_shape() {
 {"wavlm":{"extractor_mode":"fbank","fbank_bins":24,"fbank_half_bins":8,"encoder_embed_dim":16,
 "encoder_pos_conv_kernel":0,"encoder_pos_conv_groups":4,"encoder_num_layers":2,
 "encoder_use_attention":[true,true],"encoder_use_feed_forward":[true,true],
-"encoder_total_num_heads":[2,2],"encoder_remaining_heads":[[0,1],[0,1]],
+"encoder_total_num_heads":[4,4],"encoder_remaining_heads":[[0,1,2,3],[0,1,2,3]],
 "encoder_ff_interm_features":[32,24],"encoder_num_buckets":32,"encoder_max_distance":64,
 "encoder_layer_norm_first":true},
 "readout":{"wavlm_layer_num":3,"wavlm_feat_dim":16,"attention_in":16,"ffn_hidden":32,"num_head":2,

@@ -6,6 +6,7 @@
 
 #include "model/model.h"
 #include "prune/distill_loss.h"
+#include "prune/distiller.h"
 #include "prune/expected_size.h"
 #include "prune/gates.h"
 #include "prune/optimizer.h"
@@ -114,6 +115,58 @@ static void test_expected_size(void **state)
 {
     compare_expected("train_step_base_tiny");
     compare_expected("train_step_large_tiny");
+}
+
+/* However far from its target a run ended, the cut meets it, within half of the largest unit;
+ * what is open is counted on the masks themselves. */
+static void check_target(const char *name, enum size_target target, double sparsity, double off)
+{
+    struct distiller d = {.settings = {.target = target, .sparsity = sparsity}};
+    struct checkpoint student;
+    struct model_config c;
+    struct error err;
+    char *config = read_config(name);
+
+    check_open(&student, check_path("golden/%s/student.safetensors", name));
+    if (config_parse(&c, config, &err) || gates_open(&d.gates, &c, 7, 1, &err))
+        check_fail("%s", err.text);
+    take_log_alpha(&d.gates, &student);
+    for (int k = 0; k < d.gates.n; k++) {
+        for (int i = 0; i < d.gates.list[k].n; i++)
+            d.gates.list[k].log_alpha[i] += (float)(off + 0.3 * sin(7.0 * k + i));
+    }
+    d.unpruned = expected_size(&d.gates, target, NULL, 0.0).unpruned;
+    double want = (1.0 - sparsity) * d.unpruned, largest = 0.0;
+    distiller_meet_target(&d);
+    double left = settled_size(&d.gates, target, NULL);
+    for (int k = 0; k < d.gates.n; k++) {
+        for (int i = 0; i < d.gates.list[k].n; i++) {
+            float *value = &d.gates.list[k].value[i], was = *value;
+            *value = was != 0.0f ? 0.0f : 1.0f;
+            largest = fmax(largest, fabs(settled_size(&d.gates, target, NULL) - left));
+            *value = was;
+        }
+    }
+    if (fabs(left - want) > largest / 2.0)
+        check_fail("%s, %s: %.0f left instead of %.0f; the largest unit is %.0f", name,
+                   target == TARGET_PARAMS ? "parameters" : "MACs", left, want, largest);
+    gates_close(&d.gates);
+    checkpoint_close(&student);
+    free(config);
+}
+
+static void test_meet_target(void **state)
+{
+    static const char *const names[] = {"train_step_base_tiny", "train_step_large_tiny"};
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        for (int k = 0; k < 5; k++) {
+            double sparsity = 0.3 + 0.1 * k;
+            check_target(names[i], TARGET_PARAMS, sparsity, 2.0 - k);
+            check_target(names[i], TARGET_MACS, sparsity, k - 2.0);
+        }
+    }
 }
 
 /* Teacher and student, with what a step needs. */
@@ -409,6 +462,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_hard_concrete),
         cmocka_unit_test(test_expected_size),
+        cmocka_unit_test(test_meet_target),
         cmocka_unit_test(test_train_step),
     };
 
