@@ -20,9 +20,9 @@
 static const struct usage usage = {
     "AUDIO...",
     "Says who spoke when in whole recordings: overlapping windows, each heard by the model\n"
-    "alone, and one clustering of the speakers' vectors over all of them, as DiariZen does\n"
-    "it. RTTM to stdout, to a file (by its extension also .txt, .vtt or .TextGrid of one\n"
-    "recording), or a file each into a folder.\n\n"
+    "alone, and one clustering of the speakers' vectors over all of them. RTTM to stdout,\n"
+    "to a file (by its extension also .txt, .vtt or .TextGrid of one recording), or a file\n"
+    "each into a folder.\n\n"
     "  antiphon diarize meeting.flac\n"
     "  antiphon diarize *.wav -o rttm/ --jobs 4\n"
     "  antiphon diarize talk.wav --num-speakers 2 -o talk.TextGrid\n"
@@ -48,8 +48,8 @@ struct session {
 
 enum { SPEAKERS_MAX = 1000, JOBS_MAX = 256 };
 
-/* Of AHC by a model's own vectors: best of 0.2 .. 1.4 and 1 .. 16 on meetings simulated of
- * eight speakers apart from training (two to six in each). */
+/* Of AHC by a model's own vectors, uncalibrated: best of 0.2 .. 1.4 and 1 .. 16 on meetings
+ * simulated of eight speakers apart from training (two to six in each). */
 static const double OWN_THRESHOLD = 0.7;
 enum { OWN_MIN_SIZE = 6 };
 
@@ -72,27 +72,43 @@ static int check_speakers(struct arguments *a, struct error *err)
 
 static int check_online(const struct arguments *a, struct error *err)
 {
-    if (a->plda || a->embedding || a->compat || a->min_size >= 0 || a->min_speakers || a->max_speakers ||
-        !isnan(a->window) || !isnan(a->step) || !isnan(a->threshold))
+    if (a->plda || a->embedding || a->compat || a->min_size >= 0 || a->min_speakers ||
+        a->max_speakers || !isnan(a->window) || !isnan(a->step) || !isnan(a->threshold))
         return fail(err, "--clustering online is the live tracker, which has no windows and is "
                          "not told how many speak: only --channel, --min-on and --min-off "
                          "go with it");
     return 0;
 }
 
-static int check_arguments(struct arguments *a, struct error *err)
+static int is_clustering(const struct arguments *a, const char *name)
+{
+    return a->clustering && !strcmp(a->clustering, name);
+}
+
+static int check_clustering(const struct arguments *a, struct error *err)
 {
     const char *c = a->clustering;
+    int ahc_only = a->min_size != -1 || !isnan(a->threshold);
 
-    if (strcmp(c, "ahc") && strcmp(c, "vbx") && strcmp(c, "online"))
-        return fail(err, "--clustering %.40s: should be ahc, vbx or online", c);
-    if (a->compat && strcmp(a->compat, "diarizen"))
-        return fail(err, "--compat %.40s: should be diarizen", a->compat);
-    if (!strcmp(c, "vbx") && !a->plda)
+    if (c && strcmp(c, "voices") && strcmp(c, "ahc") && strcmp(c, "vbx") && strcmp(c, "online"))
+        return fail(err, "--clustering %.40s: should be voices, ahc, vbx or online", c);
+    if (is_clustering(a, "vbx") && !a->plda)
         return fail(err, "--clustering vbx wants --plda FOLDER, the `plda` in a DiariZen model's "
                          "folder");
-    if (strcmp(c, "vbx") && a->plda)
+    if (!is_clustering(a, "vbx") && a->plda)
         return fail(err, "--plda only goes with --clustering vbx");
+    if (is_clustering(a, "voices") && (a->embedding || a->compat || ahc_only))
+        return fail(err, "--clustering voices is of the model's own calibrated vectors and has no "
+                         "--threshold and no --min-size");
+    return 0;
+}
+
+static int check_arguments(struct arguments *a, struct error *err)
+{
+    if (check_clustering(a, err))
+        return -1;
+    if (a->compat && strcmp(a->compat, "diarizen"))
+        return fail(err, "--compat %.40s: should be diarizen", a->compat);
     if (a->jobs < 1 || a->jobs > JOBS_MAX)
         return fail(err, "--jobs %d: should be 1 to %d", a->jobs, JOBS_MAX);
     if (a->threads < 1 || a->threads > JOBS_MAX)
@@ -106,7 +122,7 @@ static int check_arguments(struct arguments *a, struct error *err)
         return fail(err, "--min-on and --min-off: 0 to 60 seconds");
     if (check_speakers(a, err))
         return -1;
-    return strcmp(c, "online") ? 0 : check_online(a, err);
+    return is_clustering(a, "online") ? check_online(a, err) : 0;
 }
 
 /* --- opening ------------------------------------------------------------ */
@@ -145,7 +161,7 @@ static void fill_offline(struct session *s, const struct arguments *a)
     struct clustering_settings *c = &o->clustering;
     int compat = a->compat != NULL;
 
-    *o = offline_defaults(strcmp(a->clustering, "vbx") ? CLUSTERING_AHC : CLUSTERING_VBX, compat);
+    *o = offline_defaults(is_clustering(a, "vbx") ? CLUSTERING_VBX : CLUSTERING_AHC, compat);
     c->plda = &s->plda;
     if (!compat && !a->embedding && c->method == CLUSTERING_AHC) {
         c->threshold = OWN_THRESHOLD;
@@ -163,14 +179,25 @@ static void fill_offline(struct session *s, const struct arguments *a)
     o->binarize.min_off = a->min_off;
 }
 
-/* Unit vectors at the cosine distance for which a model's were calibrated. */
-static void use_own_threshold(struct session *s, const struct arguments *a)
+/* How vectors of this model are clustered: calibrated ones as voices, if nothing else is asked
+ * for, or as unit vectors at the cosine distance that they were calibrated for. */
+static int suit_model(struct session *s, const struct arguments *a, struct error *err)
 {
+    struct clustering_settings *c = &s->how.offline.clustering;
     float own = s->loaded.model.config.readout.embedding_threshold;
+    int calibrated = own > 0.0f && !a->embedding && !a->compat;
 
-    if (own > 0.0f && !a->compat && !a->embedding && isnan(a->threshold) &&
-        s->how.offline.clustering.method == CLUSTERING_AHC)
-        s->how.offline.clustering.threshold = sqrt(2.0 * (double)own);
+    if (is_clustering(a, "voices") && !calibrated)
+        return fail(err, "%s: its vectors are not calibrated (antiphon calibrate), as --clustering "
+                         "voices wants them", s->loaded.name);
+    if (!calibrated || c->method == CLUSTERING_VBX)
+        return 0;
+    if (isnan(a->threshold))
+        c->threshold = sqrt(2.0 * (double)own);
+    if (is_clustering(a, "voices") || (!a->clustering && isnan(a->threshold) && a->min_size < 0))
+        c->method = CLUSTERING_VOICES;
+    c->apart = (int)rint(0.5 * s->how.windows.seconds / s->how.windows.step);
+    return 0;
 }
 
 static int open_offline(struct session *s, const struct arguments *a, struct error *err)
@@ -185,9 +212,8 @@ static int open_offline(struct session *s, const struct arguments *a, struct err
     reach = reach_offline(s->how.windows.n_samples);
     if (load_model(&s->loaded, a->model, NULL, &reach, err) ||
         (a->embedding && speaker_network_open(&s->network, a->embedding, err)) ||
-        (a->plda && plda_read(&s->plda, a->plda, err)))
+        (a->plda && plda_read(&s->plda, a->plda, err)) || suit_model(s, a, err))
         return -1;
-    use_own_threshold(s, a);
     int width = a->embedding ? s->network.shape.embedding
                              : s->loaded.model.config.readout.embedding;
     s->how.network = a->embedding ? &s->network : NULL;
@@ -296,7 +322,7 @@ static int run(struct session *s, const struct arguments *a, const char *const *
                struct error *err)
 {
     struct diarize_output out;
-    int online = !strcmp(a->clustering, "online"), status;
+    int online = is_clustering(a, "online"), status;
 
     if (open_jobs(s, a, paths, n, err) ||
         diarize_output_open(&out, a->output, s->jobs.list, n, err))
@@ -338,12 +364,13 @@ static int diarize(struct arguments *a, const char *const *paths, int n, struct 
 
 int cmd_diarize(int argc, const char **argv, struct error *err)
 {
-    struct arguments a = {.clustering = "ahc", .jobs = 1, .threads = options_processors(JOBS_MAX), .min_size = -1,
+    struct arguments a = {.jobs = 1, .threads = options_processors(JOBS_MAX), .min_size = -1,
                           .threshold = NAN, .window = NAN, .step = NAN};
     const struct poptOption table[] = {
         {"output", 'o', POPT_ARG_STRING, &a.output, 0, "write there [stdout]", "FILE or FOLDER"},
         {"model", 'm', POPT_ARG_STRING, &a.model, 0, "model file [built-in]", "FILE"},
-        {"clustering", 0, POPT_ARG_STRING, &a.clustering, 0, "ahc, vbx or online [ahc]", "NAME"},
+        {"clustering", 0, POPT_ARG_STRING, &a.clustering, 0,
+         "voices, ahc, vbx or online [voices if the model is calibrated for it, else ahc]", "NAME"},
         {"embedding", 'e', POPT_ARG_STRING, &a.embedding, 0,
          "a speaker network's vectors [the model's own]", "FILE"},
         {"plda", 0, POPT_ARG_STRING, &a.plda, 0, "of vbx: a DiariZen model's plda", "FOLDER"},
@@ -353,7 +380,8 @@ int cmd_diarize(int argc, const char **argv, struct error *err)
         {"min-speakers", 0, POPT_ARG_INT, &a.min_speakers, 0, "at least so many", "N"},
         {"max-speakers", 0, POPT_ARG_INT, &a.max_speakers, 0, "at most so many", "N"},
         {"threshold", 0, POPT_ARG_DOUBLE, &a.threshold, 0,
-         "speakers nearer than this are one [the model's, or 0.7; 0.6 with --embedding]", "DISTANCE"},
+         "of ahc, vbx: speakers nearer are one [the model's, or 0.7; 0.6 with --embedding]",
+         "DISTANCE"},
         {"min-size", 0, POPT_ARG_INT, &a.min_size, 0,
          "of ahc: windows in which a speaker must be heard [6; 13 with --embedding]", "N"},
         {"window", 0, POPT_ARG_DOUBLE, &a.window, 0, "what the model hears at once [its own]",

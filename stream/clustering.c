@@ -3,6 +3,7 @@
 
 #include "stream/ahc.h"
 #include "stream/assign.h"
+#include "stream/heard_voices.h"
 #include "stream/linkage.h"
 
 #include <math.h>
@@ -164,6 +165,26 @@ static int by_vbx(struct clustering *c, const struct vectors *v,
     return status;
 }
 
+/* Centroids of the voices: means over the frames in which their slots speak alone. */
+static int by_voices(struct clustering *c, const struct heard *h, const struct vectors *v,
+                     const struct clustering_settings *s, struct error *err)
+{
+    int *voice = malloc((size_t)c->n_train * sizeof(int));
+    double *weight = malloc((size_t)c->n_train * sizeof(double));
+    int n = voice && weight ? heard_voices(voice, weight, c->train, c->n_train, h, s->apart,
+                                           s->max_speakers, err)
+                            : fail(err, "out of memory");
+    int status = n < 0 ? -1 : reserve_centroids(c, n, err);
+
+    for (int i = 0; status == 0 && i < c->n_train; i++) {
+        if (voice[i] >= 0)
+            add_to_centroid(c, voice[i], v->raw + (size_t)i * (size_t)c->width, weight[i]);
+    }
+    free(voice);
+    free(weight);
+    return status;
+}
+
 static int clamp(int x, int low, int high)
 {
     x = x > high ? high : x;
@@ -177,7 +198,7 @@ static int find_clusters(struct clustering *c, const struct heard *h,
     int n = c->n_train, most = s->max_speakers ? s->max_speakers : n;
     struct ahc_settings ahc_set = {s->threshold, s->min_size, clamp(s->min_speakers, 1, n),
                                    clamp(most, 1, n)};
-    int is_vbx = s->method == CLUSTERING_VBX;
+    int is_ahc = s->method == CLUSTERING_AHC, is_vbx = s->method == CLUSTERING_VBX;
     struct vectors v = {0};
     int status;
 
@@ -186,15 +207,12 @@ static int find_clusters(struct clustering *c, const struct heard *h,
         return 0;
     }
     status = vectors_open(&v, c, h, err);
-    if (status == 0 && is_vbx) {
-        status = by_vbx(c, &v, s, err);
-        if (status == 0 && !s->compat &&
-            c->n_clusters != clamp(c->n_clusters, ahc_set.min_clusters, ahc_set.max_clusters)) {
-            free(c->centroids); // as many as asked for, then, by the other way
-            c->centroids = NULL;
-            status = by_ahc(c, &v, &ahc_set, err);
-        }
-    } else if (status == 0) {
+    if (status == 0 && !is_ahc)
+        status = is_vbx ? by_vbx(c, &v, s, err) : by_voices(c, h, &v, s, err);
+    int as_asked = c->n_clusters >= ahc_set.min_clusters && c->n_clusters <= ahc_set.max_clusters;
+    if (status == 0 && (is_ahc || (!s->compat && !as_asked))) { // as many as asked for by this way
+        free(c->centroids);
+        c->centroids = NULL;
         status = by_ahc(c, &v, &ahc_set, err);
     }
     vectors_close(&v);

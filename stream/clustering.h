@@ -3,7 +3,8 @@
  *
  * Vectors of slots that speak alone for long enough are clustered; then every
  * slot is compared with the clusters' centroids, and in each window no two slots
- * get the same one. Upstream's pipeline (DiariZen, pyannote), except where its
+ * get the same one. With calibrated vectors VOICES (heard_voices.h) is our own way;
+ * else all is as upstream's pipeline does it (DiariZen, pyannote), except where its
  * behaviour is a fault; `compat` gives that too:
  *
  *   - a slot in which nobody speaks takes part in the assignment and may take a
@@ -21,7 +22,7 @@
 #include "stream/plda.h"
 #include "stream/vbx.h"
 
-enum clustering_method { CLUSTERING_AHC, CLUSTERING_VBX };
+enum clustering_method { CLUSTERING_AHC, CLUSTERING_VBX, CLUSTERING_VOICES };
 
 struct clustering_settings {
     enum clustering_method method;
@@ -32,6 +33,7 @@ struct clustering_settings {
     int dims;         // VBx: of the PLDA's space
     const struct plda *plda;        // VBx
     int min_speakers, max_speakers; // max 0: as many as there are
+    int apart;        // VOICES: of so many windows one is asked (heard_voices.h)
     int unconstrained;              // slots of a window may get the same cluster
     int compat;
 };

@@ -112,16 +112,6 @@ static void mean_over(struct ear *e, int slot, int only_alone, int T)
         e->mean[k] /= (float)n;
 }
 
-static void to_unit_length(float *x, int n)
-{
-    double squares = 0.0;
-
-    for (int i = 0; i < n; i++)
-        squares += (double)x[i] * (double)x[i];
-    for (int i = 0; i < n && squares > 0.0; i++)
-        x[i] = (float)((double)x[i] / sqrt(squares));
-}
-
 static void find_own(struct ear *e, int T)
 {
     const struct heard *h = e->hearing->heard;
@@ -132,7 +122,6 @@ static void find_own(struct ear *e, int T)
         heard_frames(&active, &alone, e->sets, T, s);
         mean_over(e, s, alone > LEAST_ALONE, T);
         model_vectors(vector, e->hearing->settings->model, e->mean, 1);
-        to_unit_length(vector, h->width);
     }
 }
 

@@ -3,10 +3,9 @@
  *
  * Each window is one block on a fresh state, its hard decisions median-filtered;
  * a slot's vector is the mean of the model's own vectors over the frames where it
- * speaks alone (all its frames, if it hardly ever does), of unit length; or it is a
- * speaker network's, of the same frames. Windows are
- * shared by threads, each with a state of its own; what comes out does not depend on
- * how many. Memory: a window of audio and a forward pass a thread, and some two
+ * speaks alone (all its frames, if it hardly ever does); or it is a speaker network's,
+ * of the same frames. Windows are shared by threads, each with a state of its own; what
+ * comes out does not depend on how many. Memory: a window of audio and a forward pass a thread, and some two
  * kilobytes a window. Thread: any, one file each. */
 #ifndef HEAR_H
 #define HEAR_H

@@ -10,7 +10,9 @@ enum { ROUNDS = 12, FULL_ROUNDS = 4 /* before groups beyond the most are dropped
 
 /* Chosen on simulated meetings of 3, 6 and 12 people, apart from those in the README. */
 static const float PHI = 0.58f, FA = 0.4f;
-static const float FB = 4.0f, FB_AT = 50000.0f; // the latter: clean frames
+static const float WORTH_AT = 50000.0f; // clean frames
+static const float EXCLUSION = 6.0f;    // log odds, of pieces said side by side,
+static const float NEVER = 1000.0f;     // and their distance: so far that no mean hides it
 static const float CHANNEL = 0.5f, FRAME = 40.0f;
 static const float NEAR = 0.55f;        // cosine distance of groups to begin with
 static const float BEGINS = 0.9f;       // of a piece's weight in its group at first
@@ -42,7 +44,13 @@ void regroup_place(struct regroup *r, int room, int width, int most, struct aren
 
 /* --- average linkage ---------------------------------------------------- */
 
-static void measure_distances(struct regroup *r, const float *x, int n)
+static int side_by_side(const struct regroup_piece *pieces, int i, int k)
+{
+    return i != k && pieces[i].moment >= 0 && pieces[i].moment == pieces[k].moment;
+}
+
+static void measure_distances(struct regroup *r, const float *x, const struct regroup_piece *pieces,
+                              int n)
 {
     for (int i = 0; i < n; i++) { // of unit length, for now in rho
         const float *from = x + (size_t)i * (size_t)r->width;
@@ -57,6 +65,7 @@ static void measure_distances(struct regroup *r, const float *x, int n)
         for (int k = 0; k <= i; k++) {
             float d = 1.0f + r->distance[(size_t)i * (size_t)n + (size_t)k];
             d = d >= 0.0f && d <= 2.0f ? d : d > 2.0f ? 2.0f : 0.0f;
+            d = side_by_side(pieces, i, k) ? NEVER : d;
             r->distance[(size_t)i * (size_t)n + (size_t)k] = d;
             r->distance[(size_t)k * (size_t)n + (size_t)i] = d;
         }
@@ -219,16 +228,34 @@ static void normalise(float *row, int K)
         row[s] /= sum;
 }
 
+/* Against those whom the pieces beside piece i were found to be by, the round before. */
+static void exclude(const struct regroup *r, float *row, const struct regroup_piece *pieces, int i,
+                    int n, int K)
+{
+    int first = i, end = i + 1;
+
+    while (first > 0 && side_by_side(pieces, i, first - 1))
+        first--;
+    while (end < n && side_by_side(pieces, i, end))
+        end++;
+    for (int k = first; k < end; k++) {
+        const float *other = row_of(r, r->weighted, k);
+        for (int s = 0; s < K && k != i; s++)
+            row[s] -= EXCLUSION * other[s] / r->weight[k];
+    }
+}
+
 /* gamma becomes the likelihoods, the largest of a piece 1. */
 static void listen(struct regroup *r, const struct regroup_piece *pieces, int n, int K)
 {
     gemm_nt(r->gamma, r->most, r->rho, r->width, r->alpha, r->width, n, K, r->width, 1.0f, 0.0f);
     for (int i = 0; i < n; i++) {
         float *row = row_of(r, r->gamma, i), most = -1e30f;
-        for (int s = 0; s < K; s++) {
+        for (int s = 0; s < K; s++)
             row[s] = FA * r->weight[i] * (row[s] - r->bias[s]);
+        exclude(r, row, pieces, i, n, K);
+        for (int s = 0; s < K; s++)
             most = row[s] > most ? row[s] : most;
-        }
         for (int s = 0; s < K; s++)
             row[s] = expf(row[s] - most) + 1e-20f;
         if (pieces[i].fixed >= 0)
@@ -324,12 +351,12 @@ static int settle(struct regroup *r, int *label, int n, int K, int n_fixed)
 }
 
 int regroup(struct regroup *r, int *label, const float *x, const struct regroup_piece *pieces,
-            int n, int n_fixed, int most)
+            int n, int n_fixed, int most, float worth)
 {
     int K, width = r->width;
     float total = 0.0f;
 
-    measure_distances(r, x, n);
+    measure_distances(r, x, pieces, n);
     grow_tree(r, n);
     K = begin(r, label, pieces, n, n_fixed);
     for (int i = 0; i < n; i++) {
@@ -347,7 +374,7 @@ int regroup(struct regroup *r, int *label, const float *x, const struct regroup_
     for (int s = 0; s < K; s++)
         r->pi[s] = 1.0f / (float)K;
     for (int i = 0; i < ROUNDS; i++) {
-        update_groups(r, n, K, FA / (FB * sqrtf(total / FB_AT)));
+        update_groups(r, n, K, FA / (worth * sqrtf(total / WORTH_AT)));
         listen(r, pieces, n, K);
         smooth(r, pieces, n, K);
         K = update_shares(r, pieces, n, K, n_fixed, i < FULL_ROUNDS ? r->most : most);

@@ -11,10 +11,11 @@
  *
  * as what a room and a mood do to a voice does not get less with more frames, and a
  * chain is what one slot of the model said: a piece is by who said the one before it with
- * probability `stay`, else by anybody. What a group has to be worth (Fb) grows with the
- * root of all that was said: a voice is no Gaussian, and the more of it there is, the more
- * its moods look like people. Vectors have a variance of one within a
- * speaker (prune/calibrate.h), and of PHI between speakers in each direction.
+ * probability `stay`, else by anybody. Pieces said side by side are hardly by one person.
+ * What a group has to be worth (Fb) grows with the root of all that was said: a voice is
+ * no Gaussian, and the more of it there is, the more its moods look like people. Vectors
+ * have a variance of one within a speaker (prune/calibrate.h), and of PHI between
+ * speakers in each direction.
  *
  * Thread: any; no allocation after regroup_place. */
 #ifndef REGROUP_H
@@ -27,6 +28,7 @@ struct regroup_piece {
     int before;  // a piece of smaller number, the one before in its chain; -1: none
     float stay;  // probability that it goes on; without `before` no matter
     int fixed;   // a group it is known to be of, or -1
+    int moment;  // neighbours of the same were said side by side, by different people; -1: none
 };
 
 struct regroup {
@@ -45,10 +47,11 @@ struct regroup {
 /* For at most `room` pieces and `most` groups, no more than pieces. */
 void regroup_place(struct regroup *r, int room, int width, int most, struct arena *arena);
 
-/* label [n] of points x [n,width], 1 <= n <= room; groups 0 .. n_fixed-1 are the fixed ones, whether
+/* worth: Fb for a thousand seconds of speech.
+ * label [n] of points x [n,width], 1 <= n <= room; groups 0 .. n_fixed-1 are the fixed ones, whether
  * anybody is in them or not, the others have at least one piece each. At most `most` groups,
  * n_fixed or more. Returns their number. */
 int regroup(struct regroup *r, int *label, const float *x, const struct regroup_piece *pieces,
-            int n, int n_fixed, int most);
+            int n, int n_fixed, int most, float worth);
 
 #endif

@@ -8,6 +8,7 @@
 #include <math.h>
 #include <string.h>
 
+static const float WORTH = 4.0f;      // of a voice, as regroup.h says it
 static const float STAY = 0.9f;       // that a slot's next piece is the same speaker's,
 static const float STAY_LONG = 0.7f;  // after a longer silence
 enum { SHORT_GAP = 25 };              // frames
@@ -40,7 +41,7 @@ static int gather(struct voices *v, int *n_fixed, int context_frames)
         v->pieces[i] = (struct regroup_piece){
             .n = p->n, .before = gap <= context_frames ? before : -1,
             .stay = gap <= SHORT_GAP ? STAY : STAY_LONG,
-            .fixed = p->enrolled ? v->group_of[p->voice] : -1,
+            .fixed = p->enrolled ? v->group_of[p->voice] : -1, .moment = -1,
         };
         memcpy(v->points + (size_t)i * (size_t)v->width,
                v->prototype_at + (size_t)v->order[i] * (size_t)v->width,
@@ -132,7 +133,7 @@ int voices_regroup(struct voices *v, struct voices_heir *heirs, int most, int co
     n = gather(v, &n_fixed, context_frames);
     if (n < 2 || n_fixed >= most)
         return 0;
-    n_groups = regroup(&v->regroup, v->label, v->points, v->pieces, n, n_fixed, most);
+    n_groups = regroup(&v->regroup, v->label, v->points, v->pieces, n, n_fixed, most, WORTH);
     match(v, n, n_groups);
     add_voices(v, n, n_groups, most, frame);
     for (int i = 0; i < v->high; i++) {

@@ -33,6 +33,14 @@ calibrate -m "$state" -o "$dir/s.safetensors" >"$dir/out2" 2>"$dir/err" ||
     complain "calibrate a state: $(cat "$dir/err")"
 cmp -s "$dir/out" "$dir/out2" || complain "a state gives $(cat "$dir/out2"), the model $(cat "$dir/out")"
 
+# Voices are clustered where vectors are calibrated, and not elsewhere.
+audio=$here/audio/ami_EN2004a_first30s.flac
+"$antiphon" diarize -m "$dir/c.safetensors" --clustering voices "$audio" >/dev/null 2>"$dir/err" ||
+    complain "diarize: $(cat "$dir/err")"
+"$antiphon" diarize -m "$dir/m.safetensors" "$audio" >/dev/null 2>"$dir/err" || complain "diarize: $(cat "$dir/err")"
+refused 1 'm.safetensors: its vectors are not calibrated' "$antiphon" diarize -m "$dir/m.safetensors" \
+    --clustering voices "$audio"
+
 # Trained on, the vectors are no longer what the threshold was measured for.
 train -m "$dir/c.safetensors" -o "$dir/t.safetensors"
 grep -aq 'embedding_threshold' "$dir/t.safetensors" && complain "training kept the threshold"

@@ -62,6 +62,20 @@ says 'speakers found, not 99' err
 diarize $quick "$audio" --min-on 0.5
 awk '$5 < 0.4995 { exit 1 }' "$dir/out" || complain "--min-on 0.5"
 
+# -- ways of clustering: a calibrated model's voices by default, AHC if it is asked for
+diarize $quick "$audio" --clustering voices
+cmp -s "$dir/out" "$dir/whole" || complain "--clustering voices is not what the built-in model does"
+diarize $quick "$audio" --clustering ahc
+cp "$dir/out" "$dir/ahc"
+diarize $quick "$audio" --min-size 6
+cmp -s "$dir/out" "$dir/ahc" || complain "--min-size is not of ahc"
+diarize $quick "$audio" --threshold 2
+[ "$(awk '{ print $8 }' "$dir/out" | sort -u | wc -l)" -eq 1 ] || complain "--threshold 2 is not of ahc"
+diarize $quick "$audio" --threshold 0.2 --min-size 1
+[ "$(awk '{ print $8 }' "$dir/out" | sort -u | wc -l)" -gt 3 ] || complain "--threshold 0.2 joins all"
+refused 2 'calibrated vectors' "$antiphon" diarize --clustering voices --threshold 0.5 "$audio"
+refused 2 'calibrated vectors' "$antiphon" diarize --clustering voices --compat diarizen "$audio"
+
 # -- a speaker network's vectors
 diarize $quick "$audio" --embedding "$tests/golden/resnet34_tiny/pytorch_model.bin"
 [ -s "$dir/out" ] || complain "--embedding: nobody speaks"
@@ -127,7 +141,7 @@ refused 1 'bad.wav: not an audio file' "$antiphon" diarize "$dir/bad.wav" -o "$d
 # -- misuse
 refused 2 'wants AUDIO' "$antiphon" diarize
 refused 2 'are both called' "$antiphon" diarize "$audio" "$audio"
-refused 2 'should be ahc, vbx or online' "$antiphon" diarize --clustering kmeans "$audio"
+refused 2 'should be voices, ahc, vbx or online' "$antiphon" diarize --clustering kmeans "$audio"
 refused 2 'wants --plda' "$antiphon" diarize --clustering vbx "$audio"
 refused 2 'only goes with' "$antiphon" diarize --plda x "$audio"
 refused 2 'leave out --min-speakers' "$antiphon" diarize --num-speakers 2 --min-speakers 1 "$audio"

@@ -65,7 +65,7 @@ static void say(struct scene *s, int i, int who, float n, float spread)
     for (int e = 0; e < E; e++)
         s->x[i * E + e] += spread * normal(&s->rng);
     s->who[i] = who;
-    s->piece[i] = (struct regroup_piece){.n = n, .before = -1, .fixed = -1};
+    s->piece[i] = (struct regroup_piece){.n = n, .before = -1, .fixed = -1, .moment = -1};
 }
 
 /* One group a speaker, one speaker a group. */
@@ -87,7 +87,7 @@ static void test_speakers(void **state)
         struct scene *s = scene_open();
         for (int i = 0; i < PIECES; i++)
             say(s, i, i % speakers, 100.0f, 1.0f);
-        assert_int_equal(regroup(&s->regroup, s->label, s->x, s->piece, PIECES, 0, MOST),
+        assert_int_equal(regroup(&s->regroup, s->label, s->x, s->piece, PIECES, 0, MOST, 4.0f),
                          speakers);
         assert_right(s, PIECES);
         scene_close(s);
@@ -108,9 +108,28 @@ static void test_chains(void **state)
         s->piece[i].before = i % 20 ? i - 1 : -1;
         s->piece[i].stay = 0.9f;
     }
-    assert_int_equal(regroup(&s->regroup, s->label, s->x, s->piece, PIECES, 0, MOST), 3);
+    assert_int_equal(regroup(&s->regroup, s->label, s->x, s->piece, PIECES, 0, MOST, 4.0f), 3);
     assert_right(s, PIECES);
     scene_close(s);
+}
+
+/* What was said side by side is by two people, however alike they sound. */
+static void test_side_by_side(void **state)
+{
+    (void)state;
+    for (int side_by_side = 0; side_by_side < 2; side_by_side++) {
+        struct scene *s = scene_open();
+        for (int i = 0; i < PIECES; i++) {
+            say(s, i, 0, 100.0f, 0.3f);
+            s->x[i * E] += i % 2 ? 1.0f : -1.0f; // a little unlike
+            s->who[i] = side_by_side && i % 2;
+            s->piece[i].moment = side_by_side ? i / 2 : -1;
+        }
+        assert_int_equal(regroup(&s->regroup, s->label, s->x, s->piece, PIECES, 0, MOST, 4.0f),
+                         1 + side_by_side);
+        assert_right(s, PIECES);
+        scene_close(s);
+    }
 }
 
 /* Fixed groups keep their numbers and their pieces, and others join them. */
@@ -124,7 +143,7 @@ static void test_fixed(void **state)
         if (i < 8 && i % 4 < 2)
             s->piece[i].fixed = 1 - i % 4;
     }
-    assert_int_equal(regroup(&s->regroup, s->label, s->x, s->piece, PIECES, 3, MOST), 5);
+    assert_int_equal(regroup(&s->regroup, s->label, s->x, s->piece, PIECES, 3, MOST, 4.0f), 5);
     assert_right(s, PIECES);
     assert_int_equal(s->label[0], 1);
     assert_int_equal(s->label[1], 0); // and nobody is in group 2
@@ -143,20 +162,20 @@ static void test_bounds(void **state)
     for (int i = 0; i < PIECES; i++)
         say(s, i, i % 40, 30.0f, 0.5f);
     for (int most = 1; most <= MOST; most++)
-        assert_in_range(regroup(&s->regroup, s->label, s->x, s->piece, PIECES, 0, most), 1, most);
+        assert_in_range(regroup(&s->regroup, s->label, s->x, s->piece, PIECES, 0, most, 4.0f), 1, most);
     memcpy(again, s->label, sizeof(again));
-    assert_int_equal(regroup(&s->regroup, s->label, s->x, s->piece, 1, 0, MOST), 1);
+    assert_int_equal(regroup(&s->regroup, s->label, s->x, s->piece, 1, 0, MOST, 4.0f), 1);
     assert_int_equal(s->label[0], 0);
-    assert_in_range(regroup(&s->regroup, s->label, s->x, s->piece, 2, 0, MOST), 1, 2);
-    regroup(&s->regroup, s->label, s->x, s->piece, PIECES, 0, MOST);
+    assert_in_range(regroup(&s->regroup, s->label, s->x, s->piece, 2, 0, MOST, 4.0f), 1, 2);
+    regroup(&s->regroup, s->label, s->x, s->piece, PIECES, 0, MOST, 4.0f);
     assert_memory_equal(again, s->label, sizeof(again));
     for (int i = 0; i < PIECES * E; i++)
         s->x[i] *= i % 7 ? 1e30f : 0.0f; // whose squares are no numbers
-    assert_in_range(regroup(&s->regroup, s->label, s->x, s->piece, PIECES, 0, MOST), 1, MOST);
+    assert_in_range(regroup(&s->regroup, s->label, s->x, s->piece, PIECES, 0, MOST, 4.0f), 1, MOST);
     for (int i = 0; i < PIECES; i++)
         assert_in_range(s->label[i], 0, MOST - 1);
     memset(s->x, 0, sizeof(s->x));
-    assert_int_equal(regroup(&s->regroup, s->label, s->x, s->piece, PIECES, 0, MOST), 1);
+    assert_int_equal(regroup(&s->regroup, s->label, s->x, s->piece, PIECES, 0, MOST, 4.0f), 1);
     scene_close(s);
 }
 
@@ -267,6 +286,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_speakers),
         cmocka_unit_test(test_chains),
+        cmocka_unit_test(test_side_by_side),
         cmocka_unit_test(test_fixed),
         cmocka_unit_test(test_bounds),
         cmocka_unit_test(test_parts_and_joins),
