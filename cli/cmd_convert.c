@@ -10,6 +10,7 @@
 #include "model/export.h"
 
 #include <cjson/cJSON.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,7 +30,8 @@ static const struct usage usage = {
     "  --to hf         the encoder as transformers loads it: a folder; dense models only\n\n"
     "--dtype bf16 or f16 keeps the weights in two bytes instead of four; they are float32\n"
     "again in memory. A model that comes from upstream is marked as made for whole windows.\n"
-    "--left says how much context live blocks have unless `stream` is told otherwise.\n\n"
+    "--left says how much context live blocks have unless `stream` is told otherwise, and\n"
+    "--chunk how long the windows of `diarize` are.\n\n"
     "  antiphon convert wavlm-large/ -o wavlm-large.safetensors\n"
     "  antiphon convert pruned.safetensors --to torch -o for-diarizen/",
 };
@@ -37,8 +39,14 @@ static const struct usage usage = {
 struct request {
     const char *source, *output, *to;
     enum dtype dtype;
-    int left_ms; // or LIVE_UNSAID
+    int left_ms;         // or LIVE_UNSAID
+    double chunk_seconds; // or NAN
 };
+
+static int marks(const struct request *r)
+{
+    return r->left_ms != LIVE_UNSAID || !isnan(r->chunk_seconds);
+}
 
 /* The config with the marks that say how the model wants to run live. */
 static char *marked_config(const struct request *r, const char *config, int is_own)
@@ -52,6 +60,11 @@ static char *marked_config(const struct request *r, const char *config, int is_o
         cJSON_DeleteItemFromObjectCaseSensitive(root, "left_ms");
         cJSON_AddNumberToObject(root, "left_ms", r->left_ms);
     }
+    cJSON *readout = cJSON_GetObjectItemCaseSensitive(root, "readout");
+    if (readout && !isnan(r->chunk_seconds)) {
+        cJSON_DeleteItemFromObjectCaseSensitive(readout, "chunk_size");
+        cJSON_AddNumberToObject(readout, "chunk_size", r->chunk_seconds);
+    }
     text = cJSON_PrintUnformatted(root);
     cJSON_Delete(root);
     return text;
@@ -62,7 +75,7 @@ static int write_antiphon(const struct request *r, const struct export *e, const
 {
     /* Only our own files carry a provenance. */
     const char *provenance = l->checkpoint.provenance;
-    int same = provenance && r->left_ms == LIVE_UNSAID;
+    int same = provenance && !marks(r);
     char *config = same ? strdup(e->config) : marked_config(r, e->config, provenance != NULL);
     char converted[400];
     int status;
@@ -140,13 +153,15 @@ static int convert(const struct request *r, struct error *err)
     return status;
 }
 
-static int check_left(const struct request *r, struct error *err)
+static int check_marks(const struct request *r, struct error *err)
 {
     const struct block_options block = {320, r->left_ms, 0};
     struct reach reach;
 
-    if (r->left_ms != LIVE_UNSAID && strcmp(r->to, "antiphon"))
-        return fail(err, "--left goes with --to antiphon");
+    if (marks(r) && strcmp(r->to, "antiphon"))
+        return fail(err, "--left and --chunk go with --to antiphon");
+    if (!isnan(r->chunk_seconds) && !(r->chunk_seconds >= 1.0 && r->chunk_seconds <= 60.0))
+        return fail(err, "--chunk: windows of %.3g s: expected 1 to 60", r->chunk_seconds);
     return reach_from_options(&reach, &block, err);
 }
 
@@ -162,7 +177,7 @@ static int parse_request(struct request *r, const char *dtype, struct error *err
     for (int i = 0; i < 3; i++) {
         if (!strcmp(dtype, dtypes[i].name)) {
             r->dtype = dtypes[i].dtype;
-            return !r->output ? fail(err, "where to? say -o FILE") : check_left(r, err);
+            return !r->output ? fail(err, "where to? say -o FILE") : check_marks(r, err);
         }
     }
     return fail(err, "--dtype %s: expected f32, f16 or bf16", dtype);
@@ -171,13 +186,15 @@ static int parse_request(struct request *r, const char *dtype, struct error *err
 int cmd_convert(int argc, const char **argv, struct error *err)
 {
     const char *dtype = "f32";
-    struct request r = {.to = "antiphon", .left_ms = LIVE_UNSAID};
+    struct request r = {.to = "antiphon", .left_ms = LIVE_UNSAID, .chunk_seconds = NAN};
     const struct poptOption table[] = {
         {"output", 'o', POPT_ARG_STRING, &r.output, 0, "write the model here", "FILE|FOLDER"},
         {"to", 0, POPT_ARG_STRING, &r.to, 0, "format: antiphon, torch or hf [antiphon]",
          "FORMAT"},
         {"left", 0, POPT_ARG_INT, &r.left_ms, 0,
          "context before a live block, unless told otherwise [as it was]", "MS"},
+        {"chunk", 0, POPT_ARG_DOUBLE, &r.chunk_seconds, 0,
+         "windows of `diarize`, unless told otherwise [as long as those it was trained on]", "SEC"},
         {"dtype", 0, POPT_ARG_STRING, &dtype, 0, "weights as f32, f16 or bf16 [f32]", "TYPE"},
         POPT_TABLEEND,
     };

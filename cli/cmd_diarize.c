@@ -149,7 +149,7 @@ static int choose_window(double *seconds, const struct arguments *a, struct erro
     }
     if (c.config && config_parse(config, c.config, err))
         status = fail_prefix(err, "%s: ", a->model ? a->model : BUILTIN_NAME);
-    *seconds = config->readout.chunk_seconds >= 1.0 ? config->readout.chunk_seconds : 16.0;
+    *seconds = config->readout.chunk_seconds >= 1.0 ? fmin(config->readout.chunk_seconds, 60.0) : 16.0;
     checkpoint_close(&c);
     free(config);
     return status;

@@ -11,7 +11,6 @@
 #include "prune/run.h"
 #include "stream/scan.h"
 
-#include <cjson/cJSON.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -73,23 +72,6 @@ static char *read_shape(const char *path, struct error *err)
     return config;
 }
 
-/* Training moves the vectors: the threshold they were calibrated for is none any more. */
-static char *uncalibrated(const char *config)
-{
-    cJSON *root = cJSON_Parse(config);
-    cJSON *readout = cJSON_GetObjectItemCaseSensitive(root, "readout");
-    char *text;
-
-    if (!cJSON_GetObjectItemCaseSensitive(readout, "embedding_threshold")) {
-        cJSON_Delete(root);
-        return strdup(config);
-    }
-    cJSON_DeleteItemFromObjectCaseSensitive(readout, "embedding_threshold");
-    text = cJSON_PrintUnformatted(root);
-    cJSON_Delete(root);
-    return text;
-}
-
 /* The config's text, to be freed, and the weights to begin with, if there are. */
 static char *starting_point(struct checkpoint *weights, const struct arguments *a,
                             struct error *err)
@@ -99,9 +81,9 @@ static char *starting_point(struct checkpoint *weights, const struct arguments *
         return NULL;
     }
     if (a->arch)
-        return config_arch_json(a->arch, err);
+        return finetune_config(config_arch_json(a->arch, err), &a->data, err);
     if (a->config)
-        return read_shape(a->config, err);
+        return finetune_config(read_shape(a->config, err), &a->data, err);
     if (load_checkpoint(weights, a->model, err))
         return NULL;
     if (resnet_refuse(weights, err)) {
@@ -112,10 +94,7 @@ static char *starting_point(struct checkpoint *weights, const struct arguments *
         fail(err, "%s: no config in the file", a->model);
         return NULL;
     }
-    char *config = uncalibrated(weights->config);
-    if (!config)
-        fail(err, "out of memory");
-    return config;
+    return finetune_config(strdup(weights->config), &a->data, err);
 }
 
 static int parse_schedule(struct trainer_settings *s, const char *name, struct error *err)

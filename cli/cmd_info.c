@@ -108,6 +108,7 @@ static int print_json(const struct subject *s, struct error *err)
     if (c->readout.present) {
         cJSON_AddNumberToObject(json, "speakers", c->readout.n_speakers);
         cJSON_AddNumberToObject(json, "at_once", c->readout.at_once);
+        cJSON_AddNumberToObject(json, "chunk_seconds", c->readout.chunk_seconds);
         cJSON_AddNumberToObject(json, "classes", c->readout.n_classes);
     }
     if (s->provenance)
@@ -159,7 +160,9 @@ static void print_text(const struct subject *s, const char *name)
            w->norm_first ? "pre-norm" : "post-norm");
     if (r->present)
         printf("  readout       conformer of %d layers, %d wide; %d speakers, %d at once "
-               "(%d classes)\n", r->n_layers, r->width, r->n_speakers, r->at_once, r->n_classes);
+               "(%d classes)\n"
+               "  windows       %.4g s offline\n", r->n_layers, r->width, r->n_speakers, r->at_once,
+               r->n_classes, (double)r->chunk_seconds);
     else
         printf("  readout       none: representations only\n");
     printf("  made for      %s\n",

@@ -3,6 +3,9 @@
 
 #include "model/blocks.h"
 
+#include <cjson/cJSON.h>
+#include <stdlib.h>
+
 enum { DEV_SEED = 20001 }; // of the validation's meetings, the same for every run
 
 /* Of a bare encoder, which is distilled only: the published recipe's clips. */
@@ -53,6 +56,28 @@ static int open_folder(struct data_folder *folder, const char *path, struct fine
         settings.voices = d->voices;
     return data_open(folder, path, &settings, train && d->noise ? &s->noise : NULL,
                      train && d->rir ? &s->rooms : NULL, seed, err);
+}
+
+char *finetune_config(char *config, const struct finetune_data *d, struct error *err)
+{
+    if (!config)
+        return NULL;
+    cJSON *root = cJSON_Parse(config);
+    cJSON *readout = cJSON_GetObjectItemCaseSensitive(root, "readout");
+    char *text = NULL;
+
+    free(config);
+    cJSON_DeleteItemFromObjectCaseSensitive(readout, "embedding_threshold");
+    if (readout && d->chunk_seconds > 0.0) {
+        cJSON_DeleteItemFromObjectCaseSensitive(readout, "chunk_size");
+        cJSON_AddNumberToObject(readout, "chunk_size", d->chunk_seconds);
+    }
+    if (root)
+        text = cJSON_PrintUnformatted(root);
+    cJSON_Delete(root);
+    if (!text)
+        fail(err, "the config is no JSON, or out of memory");
+    return text;
 }
 
 int finetune_sources_open(struct finetune_sources *s, const struct finetune_data *d,

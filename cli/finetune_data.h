@@ -54,6 +54,11 @@ struct finetune_sources {
     struct data_folder folder, dev_folder;
 };
 
+/* The config of a model that is trained on it, from the one before, which it frees (NULL
+ * passes, with the error that is there): a window is a clip long, and the vectors are no
+ * longer those that a threshold was measured for. */
+char *finetune_config(char *config, const struct finetune_data *d, struct error *err);
+
 /* Reads what there is to read. The sources live until closed. */
 int finetune_sources_open(struct finetune_sources *s, const struct finetune_data *d,
                           const struct model_config *c, int threads, uint64_t seed,

@@ -42,7 +42,9 @@ refused 1 'm.safetensors: its vectors are not calibrated' "$antiphon" diarize -m
     --clustering voices "$audio"
 
 # Trained on, the vectors are no longer what the threshold was measured for.
-train -m "$dir/c.safetensors" -o "$dir/t.safetensors"
+train -m "$dir/c.safetensors" -o "$dir/t.safetensors" --chunk 1.5
+"$antiphon" info "$dir/t.safetensors" | grep -q 'windows *1.5 s offline' ||
+    complain "a model does not say what it was trained on: $("$antiphon" info "$dir/t.safetensors")"
 grep -aq 'embedding_threshold' "$dir/t.safetensors" && complain "training kept the threshold"
 
 sed 's/"embedding_dim":4,//' "$dir/tiny.json" >"$dir/none.json"

@@ -83,7 +83,14 @@ cmp "$dir/a" "$dir/b" || complain "features do not take the model's left context
 "$antiphon" features "$left" "$audio" --block 320 -o "$dir/b"
 cmp -s "$dir/a" "$dir/b" && complain "a left context changes nothing"
 refused 2 'multiple of 20 ms' "$antiphon" convert "$left" --left 30 -o "$dir/x"
-refused 2 'goes with --to antiphon' "$antiphon" convert "$left" --left 640 --to torch -o "$dir/x"
+refused 2 'go with --to antiphon' "$antiphon" convert "$left" --left 640 --to torch -o "$dir/x"
+refused 2 'go with --to antiphon' "$antiphon" convert "$left" --chunk 20 --to torch -o "$dir/x"
+refused 2 'expected 1 to 60' "$antiphon" convert "$left" --chunk 100 -o "$dir/x"
+"$antiphon" convert built-in --chunk 7 -o "$dir/seven.safetensors" 2>/dev/null
+"$antiphon" info "$dir/seven.safetensors" | grep -q 'windows *7 s offline' || complain "info does not know --chunk"
+"$antiphon" diarize -m "$dir/seven.safetensors" "$audio" >"$dir/a" 2>/dev/null
+"$antiphon" diarize --window 7 "$audio" >"$dir/b" 2>/dev/null
+cmp "$dir/a" "$dir/b" || complain "diarize does not take the model's window"
 
 # -- convert, info, features: the same numbers by every way
 "$antiphon" convert "$golden/wavlm_pruned_tiny/model.pt" -o "$dir/m.safetensors" 2>/dev/null
@@ -139,7 +146,8 @@ refused 1 'is a speaker network' "$antiphon" prune --speech "$dir" -o "$dir/f" \
 
 # -- the built-in model is a pruned one, with a left context of its own
 "$antiphon" info built-in >"$dir/info.txt"
-grep -q 'sparsity *81\.5 %' "$dir/info.txt" && grep -q 'with 12 s before' "$dir/info.txt" ||
+grep -q 'sparsity *81\.5 %' "$dir/info.txt" && grep -q 'with 12 s before' "$dir/info.txt" &&
+    grep -q 'windows *20 s offline' "$dir/info.txt" ||
     complain "info built-in: $(cat "$dir/info.txt")"
 
 # -- the built-in model's frame error on this recording, as README has it
@@ -184,7 +192,7 @@ live '"block_ms":160,"live":"block-causal"' --block 160
 live '"block_ms":320,"live":"block-causal"'
 live '"block_ms":500,"live":"window","window_ms":8000' --model "$dir/tiny.safetensors"
 live '"block_ms":320,"live":"block-causal"' --model "$dir/tiny.safetensors" --block 320
-live '"block_ms":2000,"live":"window","window_ms":10000' --step 2000
+live '"block_ms":2000,"live":"window","window_ms":20000' --step 2000
 refused 2 'not both' "$antiphon" stream --block 320 --window 8
 refused 2 'multiple of 20 ms' "$antiphon" stream --step 30
 refused 2 '0.1 to 120' "$antiphon" stream --window 1000
