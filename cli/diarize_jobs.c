@@ -61,16 +61,18 @@ static int run_offline(struct diarize_job *job, const struct diarize_how *how,
 static int run_online(struct diarize_job *job, const struct diarize_how *how,
                       atomic_llong *samples, struct error *err)
 {
-    struct online o;
-    int status = online_run(&o, job->path, &how->engine, samples, err);
+    struct told told;
+    int status = online_run(&told, job->path, &how->engine, samples, err);
 
     if (status == 0) {
-        job->regions = o.regions;
-        job->names = o.names;
-        job->n_names = o.n_names;
-        o = (struct online){0};
+        job->regions = told.regions;
+        job->names = told.names;
+        job->n_names = told.n_names;
+        told.regions = (struct regions){0};
+        told.names = NULL;
+        told.n_names = 0;
     }
-    online_release(&o);
+    told_release(&told);
     return status;
 }
 

@@ -4,24 +4,15 @@
 #ifndef ONLINE_H
 #define ONLINE_H
 
-#include "stream/binarize.h"
 #include "stream/engine.h"
+#include "stream/told.h"
 
 #include <stdatomic.h>
 
-struct online {
-    struct regions regions; // speaker: index into names
-    char **names;
-    int n_names;
-};
-
 /* settings: the model, decoding and tracking; source, sinks and on_report are set
- * here. samples counts up by those heard, or NULL. The result is the caller's to
- * release, also after a failure. */
-int online_run(struct online *o, const char *path, const struct engine_settings *settings,
+ * here. samples counts up by those heard, or NULL. What was told, settled, is the
+ * caller's to release, also after a failure. */
+int online_run(struct told *told, const char *path, const struct engine_settings *settings,
                atomic_llong *samples, struct error *err);
-
-/* A zeroed one may be released. */
-void online_release(struct online *o);
 
 #endif

@@ -66,7 +66,8 @@ struct sinks {
     atomic_int hurry;
 };
 
-/* rttm: one SPEAKER line a turn, when it has ended.
+/* rttm: one SPEAKER line a turn, when it has ended; when a plain file is closed, it is written
+ * anew by start if two speakers were one, or somebody was named after they first spoke.
  *
  * jsonl, one object a line (times in stream seconds, speakers from 1):
  *   start          version model source recording sample_rate block_ms time (UTC),

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
-/* sink_file.c - RTTM and JSON lines, to a file or stdout, each line as it comes.
+/* sink_file.c - RTTM and JSON lines, to a file or stdout, each line as it comes. An RTTM file
+ * is written anew when it is closed, if somebody turned out to be somebody else or was named
+ * later than they first spoke.
  *
  * A reader of a pipe may stop reading for as long as it likes. Lines are
  * therefore not written through stdio, whose lock such a reader would hold to
@@ -7,6 +9,9 @@
  * the wait is always in poll(), where stop_fd can end it. */
 #include "stream/sink.h"
 
+#include "model/outfile.h"
+#include "stream/rttm_write.h"
+#include "stream/told.h"
 #include "stream/utf8.h"
 
 #include <cjson/cJSON.h>
@@ -18,6 +23,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -27,6 +33,8 @@ struct text {
     const char *name; // for errors
     char recording[REPORT_NAME_BYTES];
     double next_status; // stream seconds
+    int broken;         // a line is missing
+    struct told told;   // RTTM's
 };
 
 static int text_open(struct sink *s, struct error *err)
@@ -80,8 +88,9 @@ static int await_room(const struct sink *s, struct error *err)
 
 static int put_text(const struct sink *s, const char *bytes, size_t n, struct error *err)
 {
-    const struct text *t = s->own;
+    struct text *t = s->own;
 
+    t->broken = 1; // until it is all there
     while (n > 0) {
         if (await_room(s, err))
             return -1;
@@ -94,6 +103,7 @@ static int put_text(const struct sink *s, const char *bytes, size_t n, struct er
             n -= (size_t)done;
         }
     }
+    t->broken = 0;
     return 0;
 }
 
@@ -104,6 +114,8 @@ static int rttm_take(struct sink *s, const struct report *r, struct error *err)
 
     if (r->type == REPORT_START)
         utf8_field(t->recording, sizeof(t->recording), r->start.recording);
+    if (told_take(&t->told, r, err))
+        return -1;
     if (r->type != REPORT_SPEAKER_OFF)
         return 0;
     utf8_field(name, sizeof(name), r->speaker.name);
@@ -112,6 +124,42 @@ static int rttm_take(struct sink *s, const struct report *r, struct error *err)
     if (n < 0 || (size_t)n >= sizeof(line)) // a time of a hundred digits: our mistake
         return fail(err, "%s: a turn at %g s does not fit its line", t->name, r->speaker.start);
     return put_text(s, line, (size_t)n, err);
+}
+
+/* The file as it should have been, if it is one that can be replaced. */
+static int put_right(const struct sink *s, struct error *err)
+{
+    struct text *t = s->own;
+    struct stat is;
+    struct outfile out;
+
+    if (!t->told.put_right || t->broken || fstat(t->fd, &is) || !S_ISREG(is.st_mode) ||
+        t->fd == STDOUT_FILENO)
+        return 0;
+    told_settle(&t->told);
+    told_join_names(&t->told);
+    char *text = rttm_text(&t->told.regions, t->recording, (const char *const *)t->told.names, err);
+    int status = text ? outfile_open(&out, s->target, err) : -1;
+    if (status == 0 && outfile_write(&out, text, strlen(text), err)) {
+        outfile_discard(&out);
+        status = -1;
+    } else if (status == 0) {
+        status = outfile_commit(&out, err);
+    }
+    free(text);
+    return status;
+}
+
+static int rttm_close(struct sink *s, struct error *err)
+{
+    struct text *t = s->own;
+    int status;
+
+    if (!t)
+        return 0;
+    status = put_right(s, err);
+    told_release(&t->told);
+    return text_close(s, status ? NULL : err) || status ? -1 : 0;
 }
 
 /* A number with so many decimals and no more. */
@@ -267,5 +315,5 @@ static int jsonl_take(struct sink *s, const struct report *r, struct error *err)
     return put_line(s, json, err);
 }
 
-const struct sink_kind sink_rttm = {"rttm", 1, text_open, rttm_take, text_close};
+const struct sink_kind sink_rttm = {"rttm", 1, text_open, rttm_take, rttm_close};
 const struct sink_kind sink_jsonl = {"jsonl", 1, text_open, jsonl_take, text_close};
