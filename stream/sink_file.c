@@ -136,18 +136,17 @@ static int put_right(const struct sink *s, struct error *err)
     if (!t->told.put_right || t->broken || fstat(t->fd, &is) || !S_ISREG(is.st_mode) ||
         t->fd == STDOUT_FILENO)
         return 0;
+    if (outfile_open(&out, s->target, NULL))
+        return 0; // in a folder that is not ours: it stays as it was told
     told_settle(&t->told);
     told_join_names(&t->told);
     char *text = rttm_text(&t->told.regions, t->recording, (const char *const *)t->told.names, err);
-    int status = text ? outfile_open(&out, s->target, err) : -1;
-    if (status == 0 && outfile_write(&out, text, strlen(text), err)) {
-        outfile_discard(&out);
-        status = -1;
-    } else if (status == 0) {
-        status = outfile_commit(&out, err);
-    }
+    int status = text ? outfile_write(&out, text, strlen(text), err) : -1;
     free(text);
-    return status;
+    if (status == 0)
+        return outfile_commit(&out, err);
+    outfile_discard(&out);
+    return -1;
 }
 
 static int rttm_close(struct sink *s, struct error *err)

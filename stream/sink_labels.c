@@ -57,22 +57,18 @@ static int by_start(const void *a, const void *b)
     return x->start < y->start ? -1 : x->start > y->start;
 }
 
-static int write_anew(struct own *own, const char *path, enum labels_format format,
-                      struct error *err)
+static int put_turns(struct labels **labels, struct own *own, struct error *err)
 {
     struct regions *r = &own->told.regions;
-    struct labels *labels;
-    int status = labels_open(&labels, path, format, err);
+    int status = 0;
 
-    if (status)
-        return -1;
     told_settle(&own->told);
     if (r->n)
         qsort(r->list, r->n, sizeof(*r->list), by_start);
     for (size_t i = 0; status == 0 && i < r->n; i++)
-        status = labels_turn(labels, own->told.names[r->list[i].speaker], r->list[i].start,
+        status = labels_turn(*labels, own->told.names[r->list[i].speaker], r->list[i].start,
                              r->list[i].end, err);
-    return labels_close(&labels, own->end, status ? NULL : err) || status ? -1 : 0;
+    return labels_close(labels, own->end, status ? NULL : err) || status ? -1 : 0;
 }
 
 /* The file as it should have been, if it is one that can be replaced. */
@@ -80,12 +76,15 @@ static int put_right(struct sink *s, struct error *err)
 {
     struct own *own = s->own;
     char beside[sizeof(s->target) + 8];
+    struct labels *labels;
     struct stat is;
 
     if (!own->told.put_right || lstat(s->target, &is) || !S_ISREG(is.st_mode))
         return 0;
     snprintf(beside, sizeof(beside), "%s.anew", s->target);
-    if (write_anew(own, beside, labels_format_of(s->target), err) == 0) {
+    if (labels_open(&labels, beside, labels_format_of(s->target), NULL))
+        return 0; // in a folder that is not ours: it stays as it was told
+    if (put_turns(&labels, own, err) == 0) {
         if (rename(beside, s->target) == 0)
             return 0;
         fail(err, "%s: cannot write: %s", s->target, strerror(errno));
