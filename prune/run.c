@@ -30,14 +30,6 @@ static void model_path(const struct run *r, long step, char path[1024])
     snprintf(path, 1024, "%s/model-%ld.safetensors", r->s->folder, step);
 }
 
-/* The state of the run is on the disk, and the log up to it. */
-static int save(struct run *r, struct error *err)
-{
-    if (!is_first(r))
-        return 0;
-    return run_log_flush(&r->log, err) || trainer_save(r->trainer, r->last, err) ? -1 : 0;
-}
-
 static int is_in(long step, const long *steps, int n)
 {
     int in = 0;
@@ -47,25 +39,42 @@ static int is_in(long step, const long *steps, int n)
     return in;
 }
 
-/* Writes the newest model if it is among the best, and removes those that no longer are. */
-static int keep_best(struct run *r, long step, struct error *err)
+static int best(const struct run *r, long steps[RUN_MAX_BEST])
+{
+    return run_log_best(&r->log, steps, r->s->average > 0 ? r->s->average : 1);
+}
+
+/* The state of the run is on the disk, and the log up to it. Only then models go that are no
+ * longer among the best: a run that is killed goes on from a state that knows what there is. */
+static int save(struct run *r, struct error *err)
 {
     char path[1024];
-    long now[RUN_MAX_BEST], before[RUN_MAX_BEST];
-    int n = r->s->average > 0 ? r->s->average : 1;
-    int n_before = run_log_best_before(&r->log, before, n), n_now = run_log_best(&r->log, now, n);
+    long now[RUN_MAX_BEST];
+    int n_now = best(r, now);
 
-    if (is_in(step, now, n_now)) {
-        model_path(r, step, path);
-        if (trainer_write_model(r->trainer, path, r->s->provenance, err))
-            return -1;
-    }
-    for (int i = 0; i < n_before; i++) {
-        model_path(r, before[i], path);
-        if (!is_in(before[i], now, n_now))
+    if (!is_first(r))
+        return 0;
+    if (run_log_flush(&r->log, err) || trainer_save(r->trainer, r->last, err))
+        return -1;
+    for (int i = 0; i < r->log.n; i++) {
+        model_path(r, r->log.list[i].step, path);
+        if (!is_in(r->log.list[i].step, now, n_now))
             unlink(path);
     }
     return 0;
+}
+
+/* Writes the newest model if it is among the best. */
+static int keep_best(struct run *r, long step, struct error *err)
+{
+    char path[1024];
+    long now[RUN_MAX_BEST];
+    int n_now = best(r, now);
+
+    if (!is_in(step, now, n_now))
+        return 0;
+    model_path(r, step, path);
+    return trainer_write_model(r->trainer, path, r->s->provenance, err);
 }
 
 /* One block length's, into the log; its score. */
@@ -114,7 +123,7 @@ static int validate(struct run *r, struct error *err)
 static int finish(struct run *r, struct error *err)
 {
     long steps[RUN_MAX_BEST];
-    int n = run_log_best(&r->log, steps, r->s->average > 0 ? r->s->average : 1);
+    int n = best(r, steps);
 
     if (!is_first(r))
         return 0;

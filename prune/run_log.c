@@ -171,7 +171,8 @@ int run_log_distance(struct run_log *l, long step, int block, double distill, do
 
 int run_log_mean(struct run_log *l, long step, double score, struct error *err)
 {
-    int n = fprintf(l->file, "{\"type\":\"validation\",\"step\":%ld,\"%s\":%.9g}\n", step,
+    /* All digits: whoever reads it must find the same ones the best, where two are alike. */
+    int n = fprintf(l->file, "{\"type\":\"validation\",\"step\":%ld,\"%s\":%.17g}\n", step,
                     l->key, score);
 
     return wrote(l, n, err) || run_log_note(l, step, score, err) ? -1 : 0;
@@ -189,13 +190,13 @@ static int first_of(const struct run_log *l, int n)
     return first;
 }
 
-static int best_of(const struct run_log *l, int n_list, long *steps, int n)
+int run_log_best(const struct run_log *l, long *steps, int n)
 {
     double score[RUN_MAX_BEST];
     int count = 0;
 
     n = n < RUN_MAX_BEST ? n : RUN_MAX_BEST;
-    for (int i = first_of(l, n_list); i < n_list; i++) {
+    for (int i = first_of(l, l->n); i < l->n; i++) {
         int at = count;
         while (at > 0 && score[at - 1] > l->list[i].score)
             at--;
@@ -210,16 +211,6 @@ static int best_of(const struct run_log *l, int n_list, long *steps, int n)
         steps[at] = l->list[i].step;
     }
     return count;
-}
-
-int run_log_best(const struct run_log *l, long *steps, int n)
-{
-    return best_of(l, l->n, steps, n);
-}
-
-int run_log_best_before(const struct run_log *l, long *steps, int n)
-{
-    return best_of(l, l->n - 1, steps, n);
 }
 
 int run_log_waited(const struct run_log *l)

@@ -51,9 +51,6 @@ int run_log_note(struct run_log *l, long step, double score, struct error *err);
 /* Steps of the n best validations, best first; their number. */
 int run_log_best(const struct run_log *l, long *steps, int n);
 
-/* The same as it was before the newest one. */
-int run_log_best_before(const struct run_log *l, long *steps, int n);
-
 /* Validations since the best one. */
 int run_log_waited(const struct run_log *l);
 

@@ -199,15 +199,15 @@ refused 2 '0.1 to 120' "$antiphon" stream --window 1000
 refused 1 'does not fit a window' "$antiphon" stream --window 1 --step 2000 --fast --input "$audio"
 
 # -- a model that cannot keep up says so while it runs, and what to try
-"$antiphon" stream --input "$audio" --window 8 --step 20 --jsonl - >"$dir/out" 2>"$dir/err" &
+"$antiphon" stream --input "$audio" --window 30 --step 20 --jsonl - >"$dir/out" 2>"$dir/err" &
 pid=$!
 for i in $(seq 60); do
     grep -q 'cannot keep up' "$dir/err" && break
     sleep 0.5
 done
-kill -INT $pid
+kill -INT $pid 2>/dev/null || true
 wait $pid || true
-grep -q 'cannot keep up: 20 ms of audio take .* ms to compute; try --step [1-9]00' "$dir/err" ||
+grep -q 'cannot keep up: 20 ms of audio take .* ms to compute; try --step [1-9][0-9]*00' "$dir/err" ||
     complain "a stream that is too slow says: $(cat "$dir/err")"
 
 # -- Ctrl-C: what was said is there, whole
