@@ -44,23 +44,29 @@ static int best(const struct run *r, long steps[RUN_MAX_BEST])
     return run_log_best(&r->log, steps, r->s->average > 0 ? r->s->average : 1);
 }
 
-/* The state of the run is on the disk, and the log up to it. Only then models go that are no
- * longer among the best: a run that is killed goes on from a state that knows what there is. */
-static int save(struct run *r, struct error *err)
+/* Removes the models that are no longer among the best. */
+static void drop_rest(const struct run *r)
 {
     char path[1024];
     long now[RUN_MAX_BEST];
     int n_now = best(r, now);
 
-    if (!is_first(r))
-        return 0;
-    if (run_log_flush(&r->log, err) || trainer_save(r->trainer, r->last, err))
-        return -1;
     for (int i = 0; i < r->log.n; i++) {
         model_path(r, r->log.list[i].step, path);
         if (!is_in(r->log.list[i].step, now, n_now))
             unlink(path);
     }
+}
+
+/* The state of the run is on the disk, and the log up to it. Only then models go: a run that is
+ * killed goes on from a state that knows what there is. */
+static int save(struct run *r, struct error *err)
+{
+    if (!is_first(r))
+        return 0;
+    if (run_log_flush(&r->log, err) || trainer_save(r->trainer, r->last, err))
+        return -1;
+    drop_rest(r);
     return 0;
 }
 
@@ -127,6 +133,7 @@ static int finish(struct run *r, struct error *err)
 
     if (!is_first(r))
         return 0;
+    drop_rest(r); // where a kill came before it was done
     if (n == 0)
         return trainer_write_model(r->trainer, r->s->output, r->s->provenance, err);
     char paths[RUN_MAX_BEST][1024];
