@@ -20,10 +20,8 @@ double binarize_stamp(int64_t frame, int compat)
     return compat ? 0.5 * (start + (start + 0.025)) : frame_begin_seconds(frame);
 }
 
-static int add(struct regions *r, int speaker, double start, double end, struct error *err)
+int regions_add(struct regions *r, int speaker, double start, double end, struct error *err)
 {
-    if (!(end - start > PRECISION))
-        return 0;
     if (r->n == r->room) {
         size_t room = r->room ? 2 * r->room : 64;
         struct turn *list = realloc(r->list, room * sizeof(*list));
@@ -34,6 +32,11 @@ static int add(struct regions *r, int speaker, double start, double end, struct 
     }
     r->list[r->n++] = (struct turn){start, end, speaker};
     return 0;
+}
+
+static int add(struct regions *r, int speaker, double start, double end, struct error *err)
+{
+    return end - start > PRECISION ? regions_add(r, speaker, start, end, err) : 0;
 }
 
 static int find(struct regions *r, int speaker, const float *y, int64_t n_frames,

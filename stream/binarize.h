@@ -29,6 +29,8 @@ struct regions {
     size_t n, room;
 };
 
+int regions_add(struct regions *r, int speaker, double start, double end, struct error *err);
+
 /* Adds the speaker's regions of activity y [n_frames]. */
 int binarize(struct regions *r, int speaker, const float *y, int64_t n_frames,
              const struct binarize_settings *s, struct error *err);

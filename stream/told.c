@@ -26,22 +26,6 @@ static int reserve(struct told *t, int n, struct error *err)
     return 0;
 }
 
-static int add_turn(struct told *t, int speaker, double start, double end, struct error *err)
-{
-    struct regions *r = &t->regions;
-
-    if (r->n == r->room) {
-        size_t room = r->room ? 2 * r->room : 64;
-        struct turn *list = realloc(r->list, room * sizeof(*list));
-        if (!list)
-            return fail(err, "out of memory: %zu turns", r->n);
-        r->list = list;
-        r->room = room;
-    }
-    r->list[r->n++] = (struct turn){start, end, speaker};
-    return 0;
-}
-
 static int take_speaker(struct told *t, const struct report *r, struct error *err)
 {
     const struct report_speaker *s = &r->speaker;
@@ -55,7 +39,8 @@ static int take_speaker(struct told *t, const struct report *r, struct error *er
     strcpy(t->names[speaker], s->name);
     if (is_merge)
         t->merged_into[merged] = speaker;
-    return r->type == REPORT_SPEAKER_OFF ? add_turn(t, speaker, s->start, s->end, err) : 0;
+    return r->type == REPORT_SPEAKER_OFF ? regions_add(&t->regions, speaker, s->start, s->end, err)
+                                         : 0;
 }
 
 int told_take(struct told *t, const struct report *r, struct error *err)
