@@ -275,6 +275,7 @@ static int open_model(struct checkpoint *c, const char *path, struct error *err)
 
     if (load_checkpoint(c, path, err))
         return -1;
+    checkpoint_take_model(c);
     if (model_open(&m, c, &least, err))
         return fail_prefix(err, "%s: ", path ? path : BUILTIN_NAME);
     if (!m.config.readout.present)

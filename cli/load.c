@@ -16,39 +16,6 @@ int load_checkpoint(struct checkpoint *c, const char *path, struct error *err)
     return checkpoint_open_memory(c, builtin_model, builtin_model_bytes(), BUILTIN_NAME, err);
 }
 
-static int is_state(const char *name)
-{
-    return strncmp(name, "train.", 6) == 0 || strncmp(name, "gate.", 5) == 0;
-}
-
-static int same_shape(const struct tensor *a, const struct tensor *b)
-{
-    return a->n_axes == b->n_axes &&
-           !memcmp(a->size, b->size, (size_t)a->n_axes * sizeof(*a->size));
-}
-
-/* A training run's state is a model among other things: of the mean of its weights, if it
- * kept one, as the run itself would write it. */
-static void take_model_of_state(struct checkpoint *c)
-{
-    int n = 0;
-
-    for (int i = 0; i < c->n_tensors; i++) {
-        char name[256];
-        snprintf(name, sizeof(name), "train.ema.%.200s", c->tensors[i].name);
-        const struct tensor *mean = checkpoint_find(c, name);
-        if (mean && same_shape(mean, &c->tensors[i])) {
-            c->tensors[i].dtype = mean->dtype;
-            c->tensors[i].data = mean->data;
-        }
-    }
-    for (int i = 0; i < c->n_tensors; i++) {
-        if (!is_state(c->tensors[i].name))
-            c->tensors[n++] = c->tensors[i];
-    }
-    c->n_tensors = n;
-}
-
 /* Finds a reach for the model in hand: given, or made of options and config. */
 struct wish {
     const struct reach *reach; // or
@@ -99,7 +66,7 @@ static int load(struct loaded *l, const char *path, const char *arch, const stru
         return load_arch(l, arch, wish, err);
     if (load_checkpoint(&l->checkpoint, path, err))
         return -1;
-    take_model_of_state(&l->checkpoint);
+    checkpoint_take_model(&l->checkpoint);
     if (resnet_refuse(&l->checkpoint, err) ||
         wish_reach(&reach, wish, l->checkpoint.config, err) ||
         model_open(&l->model, &l->checkpoint, &reach, err)) {
@@ -112,7 +79,7 @@ static int load(struct loaded *l, const char *path, const char *arch, const stru
 
 int load_bind(struct loaded *l, const struct reach *reach, struct error *err)
 {
-    take_model_of_state(&l->checkpoint);
+    checkpoint_take_model(&l->checkpoint);
     if (model_open(&l->model, &l->checkpoint, reach, err)) {
         fail_prefix(err, "%s: ", l->name);
         unload_model(l);

@@ -58,6 +58,7 @@ int pruning_open(struct pruning *p, const struct prune_arguments *a, struct erro
              a->sparsity, a->target, a->by, a->data.speech ? a->data.speech : a->data.data, a->seed);
     if (ranks_open(&p->ranks, err) || checkpoint_open(&p->weights, a->model, err))
         return -1;
+    checkpoint_take_model(&p->weights);
     p->config = finetune_config(pruning_config(&p->weights, a->model, err), &a->data, err);
     return !p->config || mark_live(p, err) || config_parse(&p->shape, p->config, err) ||
                    finetune_sources_open(&p->sources, &a->data, &p->shape, a->threads,

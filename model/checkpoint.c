@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -218,4 +219,35 @@ const struct tensor *checkpoint_find(const struct checkpoint *c, const char *nam
     if (!c->n_tensors)
         return NULL;
     return bsearch(&key, c->tensors, (size_t)c->n_tensors, sizeof(*c->tensors), compare_names);
+}
+
+static int is_state(const char *name)
+{
+    return strncmp(name, "train.", 6) == 0 || strncmp(name, "gate.", 5) == 0;
+}
+
+static int same_shape(const struct tensor *a, const struct tensor *b)
+{
+    return a->n_axes == b->n_axes &&
+           !memcmp(a->size, b->size, (size_t)a->n_axes * sizeof(*a->size));
+}
+
+void checkpoint_take_model(struct checkpoint *c)
+{
+    int n = 0;
+
+    for (int i = 0; i < c->n_tensors; i++) {
+        char name[256];
+        snprintf(name, sizeof(name), "train.ema.%.200s", c->tensors[i].name);
+        const struct tensor *mean = checkpoint_find(c, name);
+        if (mean && same_shape(mean, &c->tensors[i])) {
+            c->tensors[i].dtype = mean->dtype;
+            c->tensors[i].data = mean->data;
+        }
+    }
+    for (int i = 0; i < c->n_tensors; i++) {
+        if (!is_state(c->tensors[i].name))
+            c->tensors[n++] = c->tensors[i];
+    }
+    c->n_tensors = n;
 }

@@ -56,6 +56,10 @@ int checkpoint_open_memory(struct checkpoint *c, const void *bytes, size_t n_byt
 /* Releases everything; a zeroed checkpoint may be closed. */
 void checkpoint_close(struct checkpoint *c);
 
+/* A training run's state (prune/trainer.h) becomes the model that the run would write: of the
+ * mean of its weights, if it kept one. Any other checkpoint stays as it is. */
+void checkpoint_take_model(struct checkpoint *c);
+
 /* The tensor of that name, or NULL. */
 const struct tensor *checkpoint_find(const struct checkpoint *c, const char *name);
 

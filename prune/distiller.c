@@ -87,6 +87,7 @@ int distiller_open(struct distiller *d, const char *path, const struct model_con
     d->settings = *settings;
     if (checkpoint_open(&d->file, path, err))
         return -1;
+    checkpoint_take_model(&d->file);
     if (model_open(&d->teacher, &d->file, &reach, err))
         return fail_prefix(err, "teacher %s: ", path);
     d->teacher.config.readout.present = 0; // representations alone are compared

@@ -28,12 +28,6 @@ static struct reach training_reach(const struct trainer *t)
     };
 }
 
-/* A run's state is a model among other things. */
-static int is_state(const char *name)
-{
-    return strncmp(name, "train.", 6) == 0 || strncmp(name, "gate.", 5) == 0;
-}
-
 /* A config may ask for what a checkpoint lacks: model_open refuses it. */
 static int copy_weights(struct trainer *t, const struct checkpoint *weights, struct error *err)
 {
@@ -43,14 +37,11 @@ static int copy_weights(struct trainer *t, const struct checkpoint *weights, str
     int status;
 
     file.config = t->config;
-    file.n_tensors = 0;
     file.tensors = malloc(((size_t)weights->n_tensors + 1) * sizeof(*file.tensors));
     if (!file.tensors)
         return fail(err, "out of memory");
-    for (int i = 0; i < weights->n_tensors; i++) {
-        if (!is_state(weights->tensors[i].name))
-            file.tensors[file.n_tensors++] = weights->tensors[i];
-    }
+    memcpy(file.tensors, weights->tensors, (size_t)weights->n_tensors * sizeof(*file.tensors));
+    checkpoint_take_model(&file);
     status = model_open(&source, &file, &least, err);
     free(file.tensors);
     if (status)

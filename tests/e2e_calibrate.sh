@@ -32,6 +32,20 @@ state=$dir/m.safetensors.run/last.safetensors
 calibrate -m "$state" -o "$dir/s.safetensors" >"$dir/out2" 2>"$dir/err" ||
     complain "calibrate a state: $(cat "$dir/err")"
 cmp -s "$dir/out" "$dir/out2" || complain "a state gives $(cat "$dir/out2"), the model $(cat "$dir/out")"
+mkdir "$dir/real"
+cp "$here/audio/ami_EN2004a_first30s.flac" "$here/audio/ami_EN2004a_first30s.rttm" "$dir/real"
+for m in m.safetensors m.safetensors.run/last.safetensors; do
+    "$antiphon" evaluate -m "$dir/$m" "$dir/real" 2>"$dir/err" || complain "evaluate: $(cat "$dir/err")"
+done >"$dir/both"
+n=$(wc -l <"$dir/both")
+[ "$(head -$((n / 2)) "$dir/both")" = "$(tail -$((n / 2)) "$dir/both")" ] ||
+    complain "evaluate tells a state from its model: $(cat "$dir/both")"
+for m in m.safetensors m.safetensors.run/last.safetensors; do # begun with, no step kept
+    train -m "$dir/$m" --lr 0 --weight-decay 0 -o "$dir/from.safetensors"
+    tail -c 200 "$dir/from.safetensors" | cksum
+    rm -r "$dir/from.safetensors.run"
+done >"$dir/both"
+[ "$(uniq "$dir/both" | wc -l)" = 1 ] || complain "finetune begins elsewhere with a state"
 
 # Voices are clustered where vectors are calibrated, and not elsewhere.
 audio=$here/audio/ami_EN2004a_first30s.flac
