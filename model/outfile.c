@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "model/outfile.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -111,4 +113,16 @@ void outfile_discard(struct outfile *f)
     if (f->temporary)
         unlink(f->temporary);
     forget(f);
+}
+
+void outfile_sweep(const char *folder)
+{
+    DIR *d = opendir(folder);
+
+    if (!d)
+        return;
+    for (struct dirent *e = readdir(d); e; e = readdir(d))
+        if (!fnmatch("*.[0-9]*.[0-9]*.tmp", e->d_name, 0))
+            unlinkat(dirfd(d), e->d_name, 0);
+    closedir(d);
 }

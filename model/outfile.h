@@ -29,4 +29,7 @@ int outfile_commit(struct outfile *f, struct error *err);
 /* Removes what was written. */
 void outfile_discard(struct outfile *f);
 
+/* Removes what writers that were killed left in a folder; nobody may be writing there. */
+void outfile_sweep(const char *folder);
+
 #endif

@@ -157,6 +157,8 @@ static int begin(struct run *r, struct error *err)
     snprintf(path, sizeof(path), "%s/log.jsonl", r->s->folder);
     if (is_first(r) && run_log_lock(&r->log, path, err))
         return -1;
+    if (is_first(r))
+        outfile_sweep(r->s->folder);
     if (stat(r->last, &st) == 0 && trainer_resume(r->trainer, r->last, err))
         return -1;
     return run_log_read(&r->log, path, r->trainer->step, err);

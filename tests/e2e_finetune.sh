@@ -38,6 +38,7 @@ for wait in 0.4 0.7 1.1 0.9; do
     kill -9 "$job" 2>/dev/null
     wait "$job" 2>/dev/null
 done
+: >"$dir/killed.safetensors.run/model-6.safetensors.1.0.tmp" # as a kill in mid-write leaves it
 finetune -o "$dir/killed.safetensors" --steps 30 2>"$dir/talk" ||
     complain "a killed run does not go on: $(cat "$dir/talk")"
 tail -c +4096 "$dir/whole.safetensors" >"$dir/a" # behind the header, where names stand
@@ -45,7 +46,9 @@ tail -c +4096 "$dir/killed.safetensors" >"$dir/b"
 cmp "$dir/a" "$dir/b" || complain "a run that was killed makes another model"
 [ "$(grep -c '"type":"step"' "$dir/killed.safetensors.run/log.jsonl")" -eq 30 ] ||
     complain "the log has not one line a step: $(cut -c1-40 "$dir/killed.safetensors.run/log.jsonl")"
-ls "$dir/killed.safetensors.run" | grep -c '^model-' | grep -qx 2 || complain "not the two best models are kept"
+ls "$dir/killed.safetensors.run" >"$dir/left"
+[ "$(grep -c '^model-' "$dir/left")" -eq 2 ] && [ "$(wc -l <"$dir/left")" -eq 4 ] ||
+    complain "not the two best models, the state and the log are kept: $(cat "$dir/left")"
 
 # A signal: saved, stopped, and gone on with.
 start "$dir/talk" -o "$dir/stopped.safetensors" --steps 100000
