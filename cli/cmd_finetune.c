@@ -147,7 +147,8 @@ static int check_numbers(const struct arguments *a, struct error *err)
         {"save-every", (double)a->save_every, 1, 1e12}, {"patience", a->patience, 0, 1e6},
         {"chunk", a->data.chunk_seconds, 0, 600}, {"shift", a->data.shift_seconds, 0, 3600},
         {"augment", a->data.augment, 0, 1}, {"min-speakers", a->data.min_speakers, 0, 64},
-        {"max-speakers", a->data.max_speakers, 0, 64}, {"voices", a->data.voices, 0, 7}, {"tracts", a->data.tracts, 0, 3},
+        {"max-speakers", a->data.max_speakers, 0, 64}, {"voices", a->data.voices, 0, 7},
+        {"tracts", a->data.tracts, 0, 3}, {"manner", a->data.manner, 0, 20},
         {"dev-voices", a->data.dev_voices, 0, 7}, {"turn-length", a->data.turn_length, 0, 100},
         {"bridge", a->data.bridge, 0, 10},
     };

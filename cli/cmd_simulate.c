@@ -24,7 +24,7 @@ struct arguments {
     const char *speech, *noise, *rir, *output, *format, *like, *uem;
     int meetings, min_speakers, max_speakers, voices, tracts, threads, fit;
     long long seed;
-    double minutes, overlap;
+    double minutes, overlap, manner;
 };
 
 /* What the simulation is to resemble. */
@@ -191,6 +191,7 @@ static int simulate(const struct arguments *a, struct error *err)
     settings.p_nobody = settings.p_sparse = 0.0f; // statistics are to be the target's
     settings.voices = a->voices;
     settings.tracts = a->tracts;
+    settings.manner = (float)a->manner;
     settings.turns.model = &target.model;
     if (status == 0)
         status = simulate_folder_check_place(&f, err) || open_banks(&b, a, err) ? -1 : 0;
@@ -228,6 +229,8 @@ static int check_arguments(const struct arguments *a, struct error *err)
         return fail(err, "--overlap %g: should be 0 to 60 percent of the speech", a->overlap);
     if (a->overlap > 0.0 && a->max_speakers < 2)
         return fail(err, "--overlap %g wants more than one speaker", a->overlap);
+    if (!(a->manner >= 0.0 && a->manner <= 20.0))
+        return fail(err, "--manner %g: should be 0 to 20 percent of the pitch", a->manner);
     if (a->threads < 1 || a->threads > 64)
         return fail(err, "--threads %d: should be 1 to 64", a->threads);
     if (a->seed < 0)
@@ -254,6 +257,8 @@ int cmd_simulate(int argc, const char **argv, struct error *err)
          "of each speaker, by other speeds: 1 (as recorded), 3, 5 or 7 [5]", "N"},
         {"tracts", 0, POPT_ARG_INT, &a.tracts, 0,
          "times so many, by other vocal tracts: 1 (as recorded) or 3 [1]", "N"},
+        {"manner", 0, POPT_ARG_DOUBLE, &a.manner, 0,
+         "percent that a speaker's pitch varies from turn to turn [0]", "PERCENT"},
         {"overlap", 0, POPT_ARG_DOUBLE, &a.overlap, 0,
          "percent of the speech in which two or more speak [the target's way]", "PERCENT"},
         {"seed", 's', POPT_ARG_LONGLONG, &a.seed, 0, "another seed, other meetings [0]", "N"},

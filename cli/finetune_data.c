@@ -32,6 +32,8 @@ static int open_simulation(struct simulation *sim, struct speech_bank *bank, con
         settings.bridge = (float)d->bridge;
     if (voices > 0)
         settings.voices = voices;
+    if (train)
+        settings.manner = (float)d->manner;
     if (train && d->tracts > 0)
         settings.tracts = d->tracts;
     settings.max_speakers = d->max_speakers > 0 ? d->max_speakers : speakers_of(c);
@@ -93,6 +95,8 @@ int finetune_sources_open(struct finetune_sources *s, const struct finetune_data
         return fail(err, "give one of --data and --speech: what to train on");
     if (d->data && d->tracts > 0)
         return fail(err, "--tracts goes with --speech");
+    if (d->data && d->manner > 0.0)
+        return fail(err, "--manner goes with --speech");
     if (!(asked >= 0.5 && asked <= 600.0))
         return fail(err, "--chunk: clips of %.3g s: expected 0.5 to 600", asked);
     /* As many samples as whole frames need. */

@@ -13,7 +13,7 @@ struct finetune_data {
     const char *data, *dev, *speech, *noise, *rir, *dev_speech;
     double chunk_seconds, shift_seconds, augment;
     int min_speakers, max_speakers, voices, tracts, dev_voices;
-    double turn_length, bridge;
+    double turn_length, bridge, manner;
 };
 
 #define FINETUNE_DATA_OPTIONS(d)                                                                   \
@@ -39,6 +39,8 @@ struct finetune_data {
          "of each speaker, by other speeds: 1, 3, 5 or 7 (simulated 5, of a folder 3)", "N"},      \
         {"tracts", 0, POPT_ARG_INT, &(d).tracts, 0,                                                \
          "times so many, by other vocal tracts: 1 or 3 (simulated 1)", "N"},                       \
+        {"manner", 0, POPT_ARG_DOUBLE, &(d).manner, 0,                                             \
+         "percent that a simulated speaker's pitch varies from turn to turn (0)", "PERCENT"},      \
         {"dev-voices", 0, POPT_ARG_INT, &(d).dev_voices, 0,                                        \
          "the same for --dev-speech (1: as recorded)", "N"},                                       \
         {"turn-length", 0, POPT_ARG_DOUBLE, &(d).turn_length, 0,                                   \

@@ -377,7 +377,8 @@ static int fill(struct clip *clip, const struct data_folder *d, struct data_spac
              chunk->start, speed_of(d, speed), augment ? ", changed" : "");
     if (read_chunk(s, rec, chunk->start, n, d->settings.channel, err))
         return -1;
-    voice_resample(clip->samples, clip->n_samples, s->samples, n, speed, &d->filters);
+    voice_resample(clip->samples, clip->n_samples, s->samples, n, d->filters.percent[speed],
+                       &d->filters);
     if (label(clip, d, chunk, speed, err) ||
         reserve(&s->samples, &s->samples_room, (size_t)clip->n_samples, err))
         return -1;

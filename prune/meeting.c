@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define ENOUGH 6.0 // s of speech
+#define TILT_DB 40.0f // that come with a pitch of e times
 
 /* In steps of 10 ms. */
 enum {
@@ -114,6 +115,30 @@ static int advance(struct meeting_speaker *p, const struct bank_speaker *who,
     return piece->pause >= 0 && piece->pause < PAUSE_MOST ? piece->pause : pause;
 }
 
+/* How a turn is spoken: by whom, and how he is in it. With `manner` pitch, vocal effort and,
+ * less, resonances vary from turn to turn; the pitch by playing faster, with the resonances put
+ * back. */
+static struct stretch draw_manner(const struct simulation *s, const struct plan_turn *turn,
+                                  int voice, struct random *rng)
+{
+    const struct voice_filters *f = &s->filters;
+    float sd = s->settings.manner / 100.0f, speed = (float)f->percent[voice_speed(f, voice)];
+    struct stretch x = {.percent = (int)speed, .speaker = turn->speaker, .tilt = 0.0f,
+                        .resonance = (float)f->resonance[voice_tract(f, voice)] / 100.0f};
+
+    x.gain = decibels(s->settings.turn_sd * draw_normal(rng) +
+                      (turn->aside ? s->settings.aside_db : 0.0f));
+    if (sd > 0.0f) {
+        float percent = rintf(speed * expf(sd * draw_normal(rng)));
+        percent = percent < VOICE_SLOWEST ? VOICE_SLOWEST :
+                  percent > VOICE_FASTEST ? VOICE_FASTEST : percent;
+        x.percent = (int)percent;
+        x.resonance *= speed / percent * expf(0.25f * sd * draw_normal(rng));
+        x.tilt = TILT_DB * sd * draw_normal(rng);
+    }
+    return x;
+}
+
 /* Fills one turn, [at, end) in steps from sample 0, with speech. */
 static int fill_turn(struct simulate_space *m, const struct simulation *s,
                      const struct plan_turn *turn, int64_t at, int64_t end, int64_t n,
@@ -121,9 +146,7 @@ static int fill_turn(struct simulate_space *m, const struct simulation *s,
 {
     struct meeting_speaker *p = &m->speakers[turn->speaker];
     const struct bank_speaker *who = &s->speech->speakers[voice_speaker(&s->filters, p->voice)];
-    int speed = voice_speed(&s->filters, p->voice);
-    float gain = decibels(s->settings.turn_sd * draw_normal(rng) +
-                          (turn->aside ? s->settings.aside_db : 0.0f));
+    struct stretch stretch = draw_manner(s, turn, p->voice, rng);
 
     if (draw_chance(rng, turn->aside ? 1.0f : 0.3f)) {
         p->piece = who->first + draw_below(rng, who->n);
@@ -132,14 +155,14 @@ static int fill_turn(struct simulate_space *m, const struct simulation *s,
     while (end - at >= LEAST) {
         const struct piece *piece = &s->speech->pieces[p->piece];
         int from = first_speech(piece, p->step);
-        int want = (int)((end - at) * 1600 / (voice_length(&s->filters, 10, speed)));
+        int want = (int)((end - at) * 1600 / voice_length(10, stretch.percent));
         int to = piece->n_steps - from <= want + SLACK ? piece->n_steps
                                                        : quietest(piece, from, from + want);
-        struct stretch stretch = {
-            .start = at * ACTIVITY_STEP, .n = voice_length(&s->filters, to - from, speed), .piece = piece,
-            .from = from, .to = to, .gain = gain, .speed = speed,
-            .tract = voice_tract(&s->filters, p->voice), .speaker = turn->speaker,
-        };
+        stretch.start = at * ACTIVITY_STEP;
+        stretch.n = voice_length(to - from, stretch.percent);
+        stretch.piece = piece;
+        stretch.from = from;
+        stretch.to = to;
         if (stretch.start < n && stretch.start + stretch.n > 0 && add_stretch(m, stretch, err))
             return -1;
         at += stretch.n / ACTIVITY_STEP + 1;
@@ -220,7 +243,7 @@ static int mark(struct simulate_space *m, const struct simulation *s, int64_t n,
         int64_t first = x->start > 0 ? x->start / ACTIVITY_STEP : 0;
         int64_t last = (x->start + x->n - 1) / ACTIVITY_STEP;
         for (int64_t k = first; k <= last && k < m->n_steps; k++)
-            row[k] |= (uint8_t)voice_speaks(&s->filters, x, k * ACTIVITY_STEP + LABEL_AT);
+            row[k] |= (uint8_t)voice_speaks(x, k * ACTIVITY_STEP + LABEL_AT);
     }
     for (int i = 0; i < m->n_speakers; i++)
         bridge(m->marks + i * m->n_steps, m->n_steps, (int64_t)(s->settings.bridge * ACTIVITY_HZ));

@@ -44,6 +44,8 @@ static int check(const struct simulate_settings *x, const struct speech_bank *sp
           x->body.laughs <= 60.0f && x->body.stirs >= 0.0f && x->body.stirs <= 60.0f))
         return fail(err, "%g breaths, %g laughs and %g stirs a minute: should be 0 to 60",
                     x->body.breaths, x->body.laughs, x->body.stirs);
+    if (!(x->manner >= 0.0f && x->manner <= 20.0f))
+        return fail(err, "manner of %g percent: should be 0 to 20", x->manner);
     return 0;
 }
 

@@ -44,6 +44,10 @@ simulate -o "$dir/c" -n 1 --seed 6 --format wav >/dev/null 2>&1 || complain "sim
 [ -s "$dir/c/audio/meeting_0001.wav" ] || complain "no WAV"
 cmp -s "$dir/a/rttm" "$dir/c/rttm" && complain "another seed gives the same turns"
 
+# Another manner from turn to turn: other audio.
+simulate -o "$dir/f" -n 1 --seed 5 --noise "$dir/noise" --manner 7 >/dev/null 2>&1 || complain "simulate fails"
+cmp -s "$dir/a/audio/meeting_0001.flac" "$dir/f/audio/meeting_0001.flac" && complain "--manner changes nothing"
+
 # What it writes, score reads: the reference against itself.
 "$antiphon" score --ref "$dir/a/rttm" --sys "$dir/a/rttm" --uem "$dir/a/all.uem" >"$dir/out" 2>&1 ||
     complain "score fails: $(cat "$dir/out")"
@@ -66,6 +70,7 @@ refused 1 'are needed to fit turn-taking' \
 refused 2 'wants --speech DIR and -o DIR' "$antiphon" simulate
 refused 2 '--min-speakers 3, --max-speakers 2' simulate -o "$dir/x" --min-speakers 3 --max-speakers 2
 refused 2 '--overlap 70' simulate -o "$dir/x" --overlap 70
+refused 2 '--manner 30' simulate -o "$dir/x" --manner 30
 refused 2 '--uem goes with --like' simulate -o "$dir/x" --uem "$dir/a/all.uem"
 refused 2 'format "ogg"' simulate -o "$dir/x" --format ogg
 refused 2 '0 meetings' simulate -o "$dir/x" -n 0

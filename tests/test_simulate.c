@@ -236,6 +236,41 @@ static void test_tracts(void **state)
     simulation_close(&s);
 }
 
+/* Turns of another manner are the same speakers', at other moments only by how long words take. */
+static void test_manner(void **state)
+{
+    struct simulate_settings settings = simulate_defaults;
+    struct simulation plain, varied;
+    struct clip a, b;
+    struct error err;
+    int64_t spoken[2] = {0};
+
+    settings.p_nobody = settings.p_sparse = 0.0f;
+    begin(&plain, &settings, 4.0, check_seed());
+    settings.manner = 10.0f;
+    begin(&varied, &settings, 4.0, check_seed());
+    assert_int_equal(clip_init(&a, plain.source.n_samples, &err), 0);
+    assert_int_equal(clip_init(&b, plain.source.n_samples, &err), 0);
+    for (uint64_t i = 0; i < 40; i++) {
+        assert_int_equal(plain.source.get(&a, &plain.source, i, &err), 0);
+        assert_int_equal(varied.source.get(&b, &varied.source, i, &err), 0);
+        if (a.n_speakers > 0 && memcmp(a.samples, b.samples, (size_t)a.n_samples * sizeof(float)) == 0)
+            check_fail("clip %d is the same in another manner", (int)i);
+        for (int k = 0; k < a.n_frames * CLIP_MAX_SPEAKERS; k++) {
+            spoken[0] += a.labels[k];
+            spoken[1] += b.labels[k];
+        }
+        assert_int_equal(varied.source.get(&a, &varied.source, i, &err), 0);
+        assert_memory_equal(a.samples, b.samples, (size_t)a.n_samples * sizeof(float));
+    }
+    if (!(llabs(spoken[1] - spoken[0]) < spoken[0] / 5))
+        check_fail("%lld frames of speech became %lld", (long long)spoken[0], (long long)spoken[1]);
+    clip_release(&a);
+    clip_release(&b);
+    simulation_close(&plain);
+    simulation_close(&varied);
+}
+
 /* A sine, slower and faster, is a sine of the other pitch. */
 static void test_speeds(void **state)
 {
@@ -252,13 +287,14 @@ static void test_speeds(void **state)
         assert_int_equal(voice_filters_open(&f, n, 1, &err), 0);
         double ratio = f.percent[speed] / 100.0;
         assert_true((speed == 0) == (ratio == 1.0) && ratio >= 0.8 && ratio <= 1.25);
-        voice_resample(y, N, x, N, speed, &f);
+        voice_resample(y, N, x, N, f.percent[speed], &f);
         for (int i = 100; i < 6000; i++) {
             double want = sin(6.283185307179586 * 1000.0 * ratio * i / 16000.0);
             worst = fabs(y[i] - want) > worst ? fabs(y[i] - want) : worst;
         }
         if (worst > 3e-3)
             check_fail("%d voices: speed %g is off by %g", n, ratio, worst);
+        voice_filters_close(&f);
     }
     assert_int_equal(voice_filters_open(&f, 2, 1, &err), -1);
     assert_non_null(strstr(err.text, "1, 3, 5 or 7"));
@@ -363,16 +399,18 @@ static void test_bad_settings(void **state)
 {
     static const struct {
         int min, max;
-        float rt60, overlap;
+        float rt60, overlap, manner;
         const char *words;
     } bad[] = {
-        {0, 4, 0.5f, 1.0f, "0 to 4 speakers"},
-        {3, 2, 0.5f, 1.0f, "3 to 2 speakers"},
-        {1, 100, 0.5f, 1.0f, "should be 1 to 64"},
-        {1, SPEAKERS + 1, 0.5f, 1.0f, "the speech is of 8"},
-        {1, 4, 3.0f, 1.0f, "reverberation"},
-        {1, 4, 0.5f, -1.0f, "overlap times -1"},
-        {1, 4, 0.5f, NAN, "overlap times"},
+        {0, 4, 0.5f, 1.0f, 0.0f, "0 to 4 speakers"},
+        {3, 2, 0.5f, 1.0f, 0.0f, "3 to 2 speakers"},
+        {1, 100, 0.5f, 1.0f, 0.0f, "should be 1 to 64"},
+        {1, SPEAKERS + 1, 0.5f, 1.0f, 0.0f, "the speech is of 8"},
+        {1, 4, 3.0f, 1.0f, 0.0f, "reverberation"},
+        {1, 4, 0.5f, -1.0f, 0.0f, "overlap times -1"},
+        {1, 4, 0.5f, NAN, 0.0f, "overlap times"},
+        {1, 4, 0.5f, 1.0f, 20.5f, "manner of 20.5 percent"},
+        {1, 4, 0.5f, 1.0f, NAN, "manner of"},
     };
 
     for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
@@ -383,6 +421,7 @@ static void test_bad_settings(void **state)
         x.max_speakers = bad[i].max;
         x.rt60_high = bad[i].rt60;
         x.turns.overlap = bad[i].overlap;
+        x.manner = bad[i].manner;
         assert_int_equal(simulation_open(&s, &bank, NULL, NULL, &x, 8.0, 1, &err), -1);
         if (!strstr(err.text, bad[i].words))
             check_fail("says \"%s\" without \"%s\"", err.text, bad[i].words);
@@ -396,7 +435,7 @@ int main(void)
         cmocka_unit_test(test_same_bits), cmocka_unit_test(test_labels_against_energy),
         cmocka_unit_test(test_clips), cmocka_unit_test(test_tracts), cmocka_unit_test(test_speeds),
         cmocka_unit_test(test_meeting), cmocka_unit_test(test_one_voice),
-        cmocka_unit_test(test_sparse),
+        cmocka_unit_test(test_manner), cmocka_unit_test(test_sparse),
         cmocka_unit_test(test_bad_settings),
     };
 

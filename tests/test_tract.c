@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 /* test_tract.c - other vocal tracts: resonances of a vowel move by the ratio, its pitch does
- * not; nothing to move leaves speech as it was. */
+ * not; nothing to move leaves speech as it was. Another manner: the pitch moves, resonances do
+ * not, effort tilts the spectrum. */
 #include "check.h"
 
-#include "prune/tract.h"
+#include "prune/activity.h"
+#include "prune/voice.h"
 
 #include <math.h>
 #include <string.h>
@@ -82,8 +84,7 @@ static void test_vowel(void **state)
             tract_change(&t, y, x, N, (float)ratio);
             double first = centre(y, f0, 500.0, 1500.0) / centre(x, f0, 500.0, 1500.0);
             double second = centre(y, f0, 1700.0, 3200.0) / centre(x, f0, 1700.0, 3200.0);
-            {}
-                if (!(fabs(first - ratio) < 0.035 && fabs(second - ratio) < 0.035))
+            if (!(fabs(first - ratio) < 0.035 && fabs(second - ratio) < 0.035))
                 check_fail("at %g Hz the resonances moved by %g and %g instead of %g", f0, first,
                            second, ratio);
             for (int k = 2; k * f0 < 4000.0; k++) { // power is where multiples of the pitch are
@@ -122,11 +123,55 @@ static void test_nothing_to_move(void **state)
     tract_close(&t);
 }
 
+/* A second of the vowel as a bank has it, spoken at another pitch. */
+static void test_manner(void **state)
+{
+    static float x[N], y[2 * N], tilted[2 * N], raw[2 * N];
+    static int16_t pcm[N];
+    static uint8_t activity[N / ACTIVITY_STEP];
+    static struct voice_filters f;
+    const struct piece piece = {pcm, activity, N / ACTIVITY_STEP, -1, 1.0f};
+    struct error err;
+
+    if (voice_filters_open(&f, 1, 1, &err))
+        check_fail("%s", err.text);
+    vowel(x, 128); // 125 Hz
+    for (int i = 0; i < N; i++)
+        x[i] = (float)(pcm[i] = (int16_t)lrintf(x[i]));
+    for (int percent = 88; percent <= 112; percent += 8) {
+        double f0 = 1.25 * percent, harmonic = 0.0, between = 0.0;
+        struct stretch s = {.n = voice_length(piece.n_steps, percent), .piece = &piece, .to = piece.n_steps,
+                            .gain = 1.0f, .percent = percent, .resonance = 100.0f / (float)percent};
+        memset(y, 0, sizeof(y));
+        voice_render(y, raw, &s, &f);
+        double first = centre(y, f0, 500.0, 1500.0) / centre(x, 125.0, 500.0, 1500.0);
+        double second = centre(y, f0, 1700.0, 3200.0) / centre(x, 125.0, 1700.0, 3200.0);
+        if (!(fabs(first - 1.0) < 0.04 && fabs(second - 1.0) < 0.04))
+            check_fail("played at %d %% the resonances moved by %g and %g", percent, first, second);
+        for (int k = 2; k * f0 < 4000.0; k++) {
+            harmonic += power_at(y, k * f0);
+            between += power_at(y, (k + 0.5) * f0);
+        }
+        if (!(between < 0.02 * harmonic))
+            check_fail("played at %d %% the pitch is not %g Hz: %g beside %g", percent, f0, between,
+                       harmonic);
+        s.tilt = 6.0f;
+        voice_render(tilted, raw, &s, &f);
+        double high = power_at(tilted, 24.0 * f0) / power_at(y, 24.0 * f0);
+        double low = power_at(tilted, f0) / power_at(y, f0);
+        if (!(fabs(10.0 * log10(high) - 6.0) < 0.5 && fabs(log10(low)) < 0.03))
+            check_fail("a tilt of 6 dB is %g dB at 3 kHz, %g at %g Hz", 10.0 * log10(high),
+                       10.0 * log10(low), f0);
+    }
+    voice_filters_close(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_vowel),
         cmocka_unit_test(test_nothing_to_move),
+        cmocka_unit_test(test_manner),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
