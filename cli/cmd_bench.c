@@ -145,7 +145,7 @@ static int measure(struct figures *f, const struct model *m, double seconds, str
 
     if (!audio || !times)
         fail(err, "out of memory");
-    else if (stepper_open(&stepper, m, PUT_SAMPLES, err) == 0) {
+    else if (stepper_open(&stepper, m, SMOOTH_SECONDS, PUT_SAMPLES, err) == 0) {
         run(f, &stepper, audio, n, times);
         f->rss_bytes = peak_rss_bytes();
         f->live_macs = cost_live_macs(&m->config, r);

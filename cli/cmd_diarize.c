@@ -10,6 +10,7 @@
 #include "model/op.h"
 #include "stream/audio_file.h"
 #include "stream/frame.h"
+#include "stream/smooth.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -232,6 +233,7 @@ static int open_online(struct session *s, const struct arguments *a, struct erro
         return -1;
     s->how.online = 1;
     e->model = &s->loaded.model;
+    e->steady_seconds = SMOOTH_SECONDS;
     e->track = tracker_defaults();
     e->track.threshold = 0.0f; // the model's own
     e->track.decode.min_on_seconds = a->min_on;

@@ -6,6 +6,7 @@
 #include "model/op.h"
 #include "stream/engine.h"
 #include "stream/lines.h"
+#include "stream/smooth.h"
 #include "stream/view.h"
 
 #include <math.h>
@@ -33,7 +34,7 @@ struct arguments {
     const char **osc, **labels; // ended by NULL
     int osc_port, view, channel, threads, realtime;
     struct live_options live;
-    double onset, offset, threshold;
+    double onset, offset, threshold, steady;
 };
 
 /* Everything that is open while the stream runs; zeroed, it can be closed. */
@@ -83,6 +84,8 @@ static int check_arguments(struct arguments *a, struct error *err)
     if (!(a->track.decode.min_on_seconds >= 0.0 && a->track.decode.min_on_seconds <= 60.0) ||
         !(a->track.decode.min_off_seconds >= 0.0 && a->track.decode.min_off_seconds <= 60.0))
         return fail(err, "--min-on and --min-off: 0 to 60 seconds");
+    if (!(a->steady >= 0.0 && a->steady <= 60.0))
+        return fail(err, "--steady %g: 0 to 60 seconds", a->steady);
     if (!isnan(a->threshold) && !(a->threshold > 0.0 && a->threshold <= 2.0))
         return fail(err, "--threshold %g: a cosine distance above 0 and at most 2", a->threshold);
     if (!(a->track.min_speech_seconds >= 0.2 && a->track.min_speech_seconds <= 60.0))
@@ -164,6 +167,7 @@ static int open_session(struct session *s, struct arguments *a, struct error *er
     op_set_threads(a->threads);
     op_warm_up();
     settings.model = &s->loaded.model;
+    settings.steady_seconds = a->steady;
     settings.source = s->source;
     settings.sinks = &s->sinks;
     settings.control = s->control;
@@ -330,7 +334,7 @@ int cmd_stream(int argc, const char **argv, struct error *err)
 {
     struct arguments a = {.source = source_defaults(), .track = tracker_defaults(), .threads = 1,
                           .live = LIVE_OPTIONS_NONE, .onset = 0.5, .offset = -1.0,
-                          .threshold = NAN};
+                          .threshold = NAN, .steady = SMOOTH_SECONDS};
     const struct poptOption table[] = {
         {"device", 'd', POPT_ARG_STRING, &a.source.device, 0, "number, name or part of it", "NAME"},
         {"channel", 0, POPT_ARG_INT, &a.channel, 0, "only this channel [mean of all]", "N"},
@@ -344,6 +348,9 @@ int cmd_stream(int argc, const char **argv, struct error *err)
         LIVE_OPTIONS(a.live),
         {"horizon", 0, POPT_ARG_DOUBLE, &a.live.horizon_seconds, 0,
          "block by block: memory of running statistics, 0: for ever [60]", "SEC"},
+        {"steady", 0, POPT_ARG_DOUBLE, &a.steady, 0,
+         "how long it stays the same who speaks, in the mean; 0: as the model says, frame by frame [0.8]",
+         "SEC"},
         {"onset", 0, POPT_ARG_DOUBLE, &a.onset, 0, "a turn begins above [0.5]", "P"},
         {"offset", 0, POPT_ARG_DOUBLE, &a.offset, 0, "and ends below [the onset]", "P"},
         {"min-on", 0, POPT_ARG_DOUBLE, &a.track.decode.min_on_seconds, 0,

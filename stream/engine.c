@@ -79,7 +79,8 @@ static int engine_fill(struct engine *e, struct error *err)
                          "`antiphon features`", s->model_name);
     if (resampler_open(&e->resampler, source_rate_hz(s->source), source_channels(s->source),
                        s->channel, err) ||
-        stepper_open(&e->stepper, s->model, resampler_room(&e->resampler, READ_TICKS), err) ||
+        stepper_open(&e->stepper, s->model, s->steady_seconds,
+                     resampler_room(&e->resampler, READ_TICKS), err) ||
         open_tracker(e, err))
         return -1;
     place(e);

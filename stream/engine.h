@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* engine.h - the worker: source -> resample -> step -> decode -> track -> sinks. The one file that knows the order.
+/* engine.h - the worker: source -> resample -> step (and smooth) -> decode -> track -> sinks. The one
+ * file that knows the order.
  *
  * One thread does all of it, block after block, and allocates nothing once it
  * runs. */
@@ -19,6 +20,7 @@ struct engine_settings {
     struct control *control;    // or NULL
     struct tracker_settings track; // what the model says of itself is filled in
     const struct speakers *known; // enrolled, or NULL
+    double steady_seconds;      // of the smoother (smooth.h); 0: none
     int channel;                // of the source, from 1; 0: the mean of all
     const char *model_name;
     int realtime;               // ask for SCHED_FIFO

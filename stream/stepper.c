@@ -9,17 +9,19 @@ static void place(struct stepper *s, size_t max_put)
 {
     const struct reach *r = &s->model->reach;
     int S = s->powerset.n_speakers;
+    int rows = r->window_frames ? r->window_frames : r->block_frames + r->right_frames;
 
     chunk_place(&s->chunk, r->block_frames, r->right_frames,
                 (size_t)r->window_frames * FRAME_STRIDE, max_put, &s->arena);
     if (r->window_frames)
         places_place(&s->places, S, r->window_frames, &s->arena);
     else
-        s->prob = arena_floats(&s->arena,
-                               (size_t)(r->block_frames + r->right_frames) * (size_t)S);
+        s->prob = arena_floats(&s->arena, (size_t)rows * (size_t)S);
+    s->smoothed = arena_floats(&s->arena, (size_t)rows * (size_t)s->powerset.n_classes);
 }
 
-int stepper_open(struct stepper *s, const struct model *m, size_t max_put, struct error *err)
+int stepper_open(struct stepper *s, const struct model *m, double steady_seconds, size_t max_put,
+                 struct error *err)
 {
     const struct readout_config *readout = &m->config.readout;
 
@@ -27,6 +29,7 @@ int stepper_open(struct stepper *s, const struct model *m, size_t max_put, struc
     assert(!m->reach.window_frames ||
            m->reach.window_frames >= m->reach.block_frames + m->reach.right_frames);
     powerset_init(&s->powerset, readout->n_speakers, readout->at_once);
+    smoother_init(&s->smoother, s->powerset.n_classes, steady_seconds);
     place(s, max_put);
     if (model_state_open(&s->state, m, err) || model_acts_open(&s->acts, m, err) ||
         model_try(&s->acts, &s->state, m, err) || arena_commit(&s->arena, err)) {
@@ -42,6 +45,7 @@ void stepper_reset(struct stepper *s)
 {
     model_state_reset(&s->state, s->model);
     chunk_reset(&s->chunk);
+    smoother_reset(&s->smoother);
     places_reset(&s->places);
 }
 
@@ -69,8 +73,10 @@ int stepper_next(struct stepper *s, struct step *step, int ended)
 static void run_block(struct stepper *s, struct step *step)
 {
     model_forward(&s->acts, &s->state, s->model, step->samples, &step->block, 1);
-    if (s->model->config.readout.present)
-        powerset_activity(s->prob, s->acts.readout.scores, &s->powerset, step->block.own);
+    if (s->model->config.readout.present) {
+        smoother_run(&s->smoother, s->smoothed, s->acts.readout.scores, step->block.own);
+        powerset_activity(s->prob, s->smoothed, &s->powerset, step->block.own);
+    }
     step->prob = s->prob;
     step->sum = s->acts.readout.sum;
 }
@@ -89,7 +95,9 @@ static void run_window(struct stepper *s, struct step *step)
     model_forward(&s->acts, &s->state, s->model, step->samples - past, &whole, 1);
     if (!s->model->config.readout.present)
         return;
-    places_take(&s->places, s->acts.readout.scores, &s->powerset, first, whole.own);
+    smoother_reset(&s->smoother);
+    smoother_run(&s->smoother, s->smoothed, s->acts.readout.scores, whole.own);
+    places_take(&s->places, s->smoothed, &s->powerset, first, whole.own);
     step->prob = s->places.prob + (int64_t)step->context * s->powerset.n_speakers;
     step->sum = s->acts.readout.sum + (int64_t)step->context * s->model->config.wavlm.embed;
 }

@@ -13,7 +13,8 @@
  *               It costs window / step times the arithmetic. At the start of the
  *               stream the window grows.
  *
- * With look-ahead R the step is the B frames in front of the R newest.
+ * With look-ahead R the step is the B frames in front of the R newest. The answers of a step,
+ * or of a window, are smoothed (smooth.h) before they become activities.
  *
  * Thread: worker; no allocation after opening. */
 #ifndef STEPPER_H
@@ -22,6 +23,7 @@
 #include "model/model.h"
 #include "stream/chunk.h"
 #include "stream/places.h"
+#include "stream/smooth.h"
 
 struct stepper {
     const struct model *model;
@@ -29,6 +31,8 @@ struct stepper {
     struct chunk chunk;
     struct model_state state;
     struct model_acts acts;
+    struct smoother smoother;
+    float *smoothed;      // [B + R or window_frames,n_classes]
     struct places places; // of window mode
     float *prob; // [B + R,n_speakers] of a block
     struct arena arena;
@@ -45,9 +49,10 @@ struct step {
 };
 
 /* The model outlives the stepper; without a readout (to be timed) steps have blocks
- * and samples only. max_put: the most samples that
- * are put between two looks for steps. */
-int stepper_open(struct stepper *s, const struct model *m, size_t max_put, struct error *err);
+ * and samples only. steady_seconds: of the smoother, 0: none. max_put: the most samples
+ * that are put between two looks for steps. */
+int stepper_open(struct stepper *s, const struct model *m, double steady_seconds, size_t max_put,
+                 struct error *err);
 
 /* As just opened. */
 void stepper_reset(struct stepper *s);

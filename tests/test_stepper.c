@@ -26,7 +26,7 @@ static void open_subject(struct subject *s, const struct reach *reach)
     if (checkpoint_open_memory(&s->checkpoint, builtin_model, builtin_model_bytes(), "built-in",
                                &err) ||
         model_open(&s->model, &s->checkpoint, reach, &err) ||
-        stepper_open(&s->stepper, &s->model, MAX_PUT, &err))
+        stepper_open(&s->stepper, &s->model, SMOOTH_SECONDS, MAX_PUT, &err))
         check_fail("%s", err.text);
     assert_true(s->stepper.powerset.n_speakers <= MAX_SPEAKERS);
     assert_true(s->model.config.wavlm.embed <= WIDTH);
@@ -143,7 +143,7 @@ static void test_any_cut_gives_the_same_bits(void **state)
 }
 
 /* What a window says is what the offline model says on its samples: the same bits,
- * its local speakers in another order. */
+ * smoothed, its local speakers in another order. */
 static void compare_offline(const struct subject *s, const struct step *step, const float *x)
 {
     const struct stepper *stepper = &s->stepper;
@@ -154,7 +154,7 @@ static void compare_offline(const struct subject *s, const struct step *step, co
     struct subject offline = {0};
     struct reach reach = reach_offline(end - first);
     struct step all;
-    static float prob[MAX_FRAMES * MAX_SPEAKERS];
+    static float prob[MAX_FRAMES * MAX_SPEAKERS], smoothed[MAX_FRAMES * POWERSET_MAX_CLASSES];
     int used[MAX_SPEAKERS] = {0};
 
     if (b->frame % 3) // one in three will do
@@ -168,8 +168,10 @@ static void compare_offline(const struct subject *s, const struct step *step, co
                   &all.block, 1);
     assert_memory_equal(step->sum, offline.stepper.acts.readout.sum + step->context * C,
                         (size_t)(b->own * C) * sizeof(float));
-    powerset_activity(prob, offline.stepper.acts.readout.scores, &stepper->powerset,
-                      all.block.own);
+    smoother_reset(&offline.stepper.smoother);
+    smoother_run(&offline.stepper.smoother, smoothed, offline.stepper.acts.readout.scores,
+                 all.block.own);
+    powerset_activity(prob, smoothed, &stepper->powerset, all.block.own);
     for (int local = 0; local < S; local++) {
         int place = stepper->places.place[local];
         assert_true(place >= 0 && place < S && !used[place]++);

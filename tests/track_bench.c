@@ -17,6 +17,7 @@
 #include "model/op.h"
 #include "model/random.h"
 #include "prune/data_lists.h"
+#include "stream/smooth.h"
 #include "stream/track.h"
 #include "tests/diart.h"
 #include "tests/track_hear.h"
@@ -34,7 +35,7 @@ struct bench {
     struct loaded loaded;
     const char *model, *cache;
     double delta, rho, threshold, min_speech, slope, stranger, bond, loose_bond, exclusion, sure,
-        stay, merge, patience;
+        stay, merge, patience, steady;
     int verbose, seed; // of the oracle's slots
     double seconds, longest; // of our tracker, and of one block
     int64_t n_blocks;
@@ -298,7 +299,7 @@ static int run_recording(struct measure total[INPUTS][TRACKERS], struct bench *b
         return fail(err, "%s: no turns of %s", folder, r->name);
     snprintf(cache, sizeof(cache), "%s/%s_%s.safetensors", b->cache ? b->cache : "",
              slash && slash[1] ? slash + 1 : folder, r->name);
-    if (hear(&heard, &b->loaded.model, r->path, b->cache ? cache : NULL, err))
+    if (hear(&heard, &b->loaded.model, b->steady, r->path, b->cache ? cache : NULL, err))
         return -1;
     struct input in[INPUTS] = {
         {"heard", &heard, heard.prob, heard.n_local},
@@ -371,13 +372,14 @@ static int run(struct bench *b, const char **folders, struct error *err)
 int main(int argc, const char **argv)
 {
     struct tracker_settings d = tracker_defaults();
-    struct bench b = {.seed = 1, .delta = 0.06, .rho = 0.1, .threshold = d.threshold,
+    struct bench b = {.seed = 1, .steady = SMOOTH_SECONDS, .delta = 0.06, .rho = 0.1, .threshold = d.threshold,
                       .min_speech = d.min_speech_seconds, .patience = d.patience_seconds,
                       .slope = d.slope, .stranger = d.stranger, .bond = d.most_bond,
                       .loose_bond = d.loose_bond, .exclusion = d.exclusion, .sure = d.sure,
                       .stay = d.stay, .merge = d.merge};
     const struct poptOption table[] = {
         {"model", 'm', POPT_ARG_STRING, &b.model, 0, "model file [built-in]", "FILE"},
+        {"steady", 0, POPT_ARG_DOUBLE, &b.steady, 0, "how long a class lasts, as `stream` smooths", "SEC"},
         {"cache", 0, POPT_ARG_STRING, &b.cache, 0, "keep what was heard there", "DIR"},
         {"delta", 0, POPT_ARG_DOUBLE, &b.delta, 0, "diart's distance of a new speaker", "D"},
         {"rho", 0, POPT_ARG_DOUBLE, &b.rho, 0, "diart's share of speech to learn from", "R"},

@@ -4,6 +4,7 @@
 #include "model/checkpoint.h"
 #include "model/powerset.h"
 #include "stream/audio_file.h"
+#include "stream/smooth.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -25,22 +26,28 @@ void heard_release(struct heard *h)
     *h = (struct heard){0};
 }
 
-static int compute(struct heard *h, const struct model *m, const float *samples, int64_t n,
-                   struct error *err)
+static int compute(struct heard *h, const struct model *m, double steady_seconds,
+                   const float *samples, int64_t n, struct error *err)
 {
     struct model_state state = {0};
     struct model_acts acts = {0};
     struct powerset powerset;
+    struct smoother smoother;
+    float *smoothed = NULL;
     struct block b;
     int status = -1;
 
     powerset_init(&powerset, h->n_local, m->config.readout.at_once);
+    smoother_init(&smoother, powerset.n_classes, steady_seconds);
+    smoothed = malloc((size_t)m->reach.block_frames * (size_t)powerset.n_classes * sizeof(float));
+    if (!smoothed)
+        return fail(err, "out of memory");
     if (model_state_open(&state, m, err) == 0 && model_acts_open(&acts, m, err) == 0) {
         while (block_next(&b, &state.at, n - state.at.samples, 1, m->reach.block_frames,
                           m->reach.right_frames)) {
             model_forward(&acts, &state, m, samples + state.at.samples, &b, 1);
-            powerset_activity(h->prob + b.frame * h->n_local, acts.readout.scores, &powerset,
-                              b.own);
+            smoother_run(&smoother, smoothed, acts.readout.scores, b.own);
+            powerset_activity(h->prob + b.frame * h->n_local, smoothed, &powerset, b.own);
             if (h->embedding)
                 model_vectors(h->vectors + b.frame * h->embedding, m, acts.readout.sum, b.own);
         }
@@ -48,6 +55,7 @@ static int compute(struct heard *h, const struct model *m, const float *samples,
     }
     model_acts_close(&acts);
     model_state_close(&state);
+    free(smoothed);
     return status;
 }
 
@@ -88,8 +96,8 @@ static int load(struct heard *h, const char *path, struct error *err)
     return status;
 }
 
-int hear(struct heard *h, const struct model *m, const char *audio, const char *cache,
-         struct error *err)
+int hear(struct heard *h, const struct model *m, double steady_seconds, const char *audio,
+         const char *cache, struct error *err)
 {
     float *samples = NULL;
     size_t n;
@@ -102,7 +110,7 @@ int hear(struct heard *h, const struct model *m, const char *audio, const char *
     h->n_frames = (int)blocks_frames((int64_t)n);
     if (cache && access(cache, R_OK) == 0)
         status = load(h, cache, err);
-    else if (reserve(h, err) == 0 && compute(h, m, samples, (int64_t)n, err) == 0)
+    else if (reserve(h, err) == 0 && compute(h, m, steady_seconds, samples, (int64_t)n, err) == 0)
         status = cache ? save(h, cache, err) : 0;
     free(samples);
     if (status)

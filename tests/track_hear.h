@@ -13,9 +13,9 @@ struct heard {
     float *vectors; // [n_frames,embedding]
 };
 
-/* cache: a file to read it from, or to write it to; NULL: none. */
-int hear(struct heard *h, const struct model *m, const char *audio, const char *cache,
-         struct error *err);
+/* steady_seconds: as `stream` smooths. cache: a file to read it from, or to write it to; NULL: none. */
+int hear(struct heard *h, const struct model *m, double steady_seconds, const char *audio,
+         const char *cache, struct error *err);
 void heard_release(struct heard *h);
 
 #endif
