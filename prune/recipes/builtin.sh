@@ -9,10 +9,10 @@
 # at the full rate, the last to nothing; and with knocks, coughs and meetings that hardly speak once more. Each may be
 # killed and goes on by the same command. Then the encoder is pruned to a fifth, and what is left trained on: with
 # voices of other vocal tracts, with dropout, with more weight on the deep-clustering loss, and with speakers who
-# vary from turn to turn (README.md, "What paid"); the speaker vectors are calibrated on the people of the training, measured on those of the validation; the
-# weights become bfloat16, and 12 s the context of live blocks: a compromise, as frame errors on the validation's
-# meetings fall with more (320 ms, 8, 12, 20 s: 26.4, 25.2, 24.6 %), and what `stream` tells of them does not improve
-# (8, 12, 16 s: 29.2, 29.6, 30.0).
+# vary from turn to turn (README.md, "What paid"); the speaker vectors are calibrated on the people of the training,
+# measured on those of the validation; the weights become bfloat16, and 12 s the context of live blocks: a compromise,
+# as frame errors on the validation's meetings fall with more (320 ms, 8, 12, 20 s: 26.4, 25.2, 24.6 %), and what
+# `stream` tells of them does not improve (8, 12, 16 s: 29.2, 29.6, 30.0).
 #
 # The dense model had 507 hours of audio in that way, on two shared cores: LibriSpeech's and
 # VCTK's voices and two of Microsoft's, without eight kept for validation. The sixth run validated best
