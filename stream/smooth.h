@@ -5,7 +5,7 @@
  * flickers. Here a class stays from one frame to the next with probability `stay`, else any other
  * follows; the network's probabilities are the likelihoods. Each frame's answer is that of all
  * frames before it and of those behind it that came in the same call (the forward-backward
- * algorithm, Rabiner 1989, section III), so it costs no latency. Thread: any. */
+ * algorithm, Rabiner 1989, section III), so that no call waits for another. Thread: any. */
 #ifndef SMOOTH_H
 #define SMOOTH_H
 
