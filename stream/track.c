@@ -347,11 +347,17 @@ static void fill_report(struct tracker *t, struct report_block *block, const flo
     }
 }
 
+/* What begins in a frame comes before what ends there: a voice that goes on in another slot has
+ * one turn. */
 static void tell_events(struct tracker *t, const struct decode_event *events, int n, int64_t now,
                         const struct track_output *out)
 {
-    for (int i = 0; i < n; i++)
-        track_tell_event(t, &events[i], now, out);
+    for (int on = 1; on >= 0; on--) {
+        for (int i = 0; i < n; i++) {
+            if (events[i].on == on)
+                track_tell_event(t, &events[i], now, out);
+        }
+    }
 }
 
 void tracker_block(struct tracker *t, struct report_block *block, const float *prob,

@@ -148,6 +148,28 @@ static void test_slots_change(void **state)
     stage_close(&s);
 }
 
+/* One voice goes on in another slot again and again: one turn, as soon as it is known in all. */
+static void test_handover(void **state)
+{
+    (void)state;
+    struct stage s;
+    int ids[2];
+
+    stage_open(&s, 0, check_seed());
+    introduce(&s, 2, ids);
+    for (int k = 0; k < SLOTS; k++)
+        speak(&s, k, 0, 10);
+    int ons = count(&s, REPORT_SPEAKER_ON), offs = count(&s, REPORT_SPEAKER_OFF);
+    for (int k = 0; k < 3 * SLOTS; k++)
+        speak(&s, k % SLOTS, 0, 10);
+    assert_int_equal(count(&s, REPORT_SPEAKER_ON), ons);
+    assert_int_equal(count(&s, REPORT_SPEAKER_OFF), offs);
+    assert_int_equal(last_speaker(&s), ids[0]);
+    speak(&s, -1, 0, 2);
+    assert_int_equal(count(&s, REPORT_SPEAKER_OFF), offs + 1);
+    stage_close(&s);
+}
+
 /* The order changes in the middle of a turn, without a silence: the tracker notices
  * within three seconds, ends the one's turn and goes on with the other's. */
 static void test_order_changes_unheard(void **state)
@@ -353,6 +375,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_slots_change),
+        cmocka_unit_test(test_handover),
         cmocka_unit_test(test_order_changes_unheard),
         cmocka_unit_test(test_latency),
         cmocka_unit_test(test_hundreds),
