@@ -378,7 +378,7 @@ static int fill(struct clip *clip, const struct data_folder *d, struct data_spac
     if (read_chunk(s, rec, chunk->start, n, d->settings.channel, err))
         return -1;
     voice_resample(clip->samples, clip->n_samples, s->samples, n, d->filters.percent[speed],
-                       &d->filters);
+                   &d->filters);
     if (label(clip, d, chunk, speed, err) ||
         reserve(&s->samples, &s->samples_room, (size_t)clip->n_samples, err))
         return -1;

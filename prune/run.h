@@ -14,7 +14,7 @@
  *                 block absent the mean over blocks, by which models are judged;
  *                 of distillation step, block, loss = distill + penalty
  * A run begun again in its folder goes on from last.safetensors; lines of the
- * log behind that step are dropped. */
+ * log behind that step are dropped, and what a kill left half written is removed. */
 #ifndef RUN_H
 #define RUN_H
 

@@ -152,7 +152,7 @@ grep -q 'sparsity *81\.5 %' "$dir/info.txt" && grep -q 'with 12 s before' "$dir/
     grep -q 'windows *20 s offline' "$dir/info.txt" ||
     complain "info built-in: $(cat "$dir/info.txt")"
 
-# -- the built-in model's frame error on this recording, as README has it
+# -- the built-in model's frame error on this recording: another one is another model
 "$antiphon" stream --local --fast --input "$audio" --rttm "$dir/a.rttm" --jsonl "$dir/a.jsonl" \
     >/dev/null 2>&1
 set -- $("$frame_error" "$tests/audio/ami_EN2004a_first30s.rttm" "$dir/a.rttm" 30.0)

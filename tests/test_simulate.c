@@ -236,7 +236,7 @@ static void test_tracts(void **state)
     simulation_close(&s);
 }
 
-/* Turns of another manner are the same speakers', at other moments only by how long words take. */
+/* In another manner turns sound otherwise, each time the same, and there is as much speech. */
 static void test_manner(void **state)
 {
     struct simulate_settings settings = simulate_defaults;

@@ -73,7 +73,8 @@ run dropout -m "$out/tracts.safetensors.run/last.safetensors" --chunk 20 --batch
 run both -m "$out/dropout.safetensors.run/last.safetensors" --chunk 20 --batch 8 --voices 7 --tracts 3 $blocks \
     --dropout 0.1 --affinity 3 --ema 0.995 --warmup 30 --lr 8e-4 --schedule cosine --seed 10 --dev-clips 96 \
     --validate-every 2300 --steps "${STEPS9:-4600}"
-# The first of these was planned for 9000 steps and ended early, the second for 5800; at step 2460 it was told 5000.
+# The first of these was a cosine of 9000 steps, ended before it had fallen by more than a sixteenth; the second was
+# planned for 5800, and for 5000 from step 2460 on.
 run on -m "$out/both.safetensors.run/last.safetensors" --chunk 20 --batch 8 --voices 7 --tracts 3 $blocks \
     --dropout 0.1 --affinity 3 --ema 0.995 --warmup 30 --lr 6e-4 --seed 11 --dev-clips 96 \
     --validate-every 3000 --steps "${STEPS10:-1432}"
