@@ -12,7 +12,7 @@
  * as what a room and a mood do to a voice does not get less with more frames, and a
  * chain is what one slot of the model said: a piece is by who said the one before it with
  * probability `stay`, else by anybody. Pieces said side by side are hardly by one person.
- * What a group has to be worth (Fb) grows with the root of all that was said: a voice is
+ * What a group has to be worth (Fb) grows with what each has said in the mean: a voice is
  * no Gaussian, and the more of it there is, the more its moods look like people. Vectors
  * have a variance of one within a speaker (prune/calibrate.h), and of PHI between
  * speakers in each direction.
@@ -47,7 +47,7 @@ struct regroup {
 /* For at most `room` pieces and `most` groups, no more than pieces. */
 void regroup_place(struct regroup *r, int room, int width, int most, struct arena *arena);
 
-/* worth: Fb for a thousand seconds of speech.
+/* worth: Fb where each person has said 200 s.
  * label [n] of points x [n,width], 1 <= n <= room; groups 0 .. n_fixed-1 are the fixed ones, whether
  * anybody is in them or not, the others have at least one piece each. At most `most` groups,
  * n_fixed or more. Returns their number. */

@@ -8,11 +8,11 @@
 #include <math.h>
 #include <string.h>
 
-static const float WORTH = 4.0f;      // of a voice, as regroup.h says it
+static const float WORTH = 2.4f;      // of a voice, as regroup.h says it
 static const float STAY = 0.9f;       // that a slot's next piece is the same speaker's,
 static const float STAY_LONG = 0.7f;  // after a longer silence
 enum { SHORT_GAP = 25 };              // frames
-static const float FIRST = 500.0f, AGAIN = 0.05f; // clean frames, and share of all, between two
+static const float FIRST = 1000.0f, AGAIN = 0.05f; // clean frames, and share of all, between two
 
 /* Prototypes in use by time (insertion: they nearly are), their points, who is fixed. */
 static int gather(struct voices *v, int *n_fixed, int context_frames)
