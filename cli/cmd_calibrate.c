@@ -279,13 +279,16 @@ static int calibrate(struct arguments *a, const struct loaded *l, struct error *
 
 static int check_arguments(const struct arguments *a, struct error *err)
 {
+    const struct option_range ranges[] = {
+        {"clips", a->clips, 1, 1e6}, {"dev-clips", a->dev_clips, 1, 1e6},
+        {"threads", a->threads, 1, 64}, {"ridge", a->ridge, 0, 100},
+    };
+
     if (!a->output)
         return fail(err, "where to? say -o FILE");
-    if (a->clips < 1 || a->clips > 1000000 || a->dev_clips < 1 || a->dev_clips > 1000000 ||
-        a->threads < 1 || a->threads > 64)
-        return fail(err, "a number is out of range: see antiphon help calibrate");
-    if (!(a->ridge >= 0.0 && a->ridge <= 100.0))
-        return fail(err, "--ridge %g: expected 0 to 100", a->ridge);
+    if (options_in_range(ranges, sizeof(ranges) / sizeof(*ranges), err) ||
+        finetune_data_check(&a->data, err))
+        return -1;
     if (!(a->threshold > 0.0 && a->threshold <= 2.0))
         return fail(err, "--threshold %g: a cosine distance above 0 and at most 2", a->threshold);
     return 0;

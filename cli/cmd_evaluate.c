@@ -255,14 +255,18 @@ static int evaluate(const struct arguments *a, const struct checkpoint *c, const
 
 static int check_arguments(struct arguments *a, struct error *err)
 {
+    const struct option_range ranges[] = {
+        {"threads", a->threads, 1, 64}, {"horizon", a->horizon_seconds, 0, 1e9},
+    };
+
     if (a->left_ms != LIVE_UNSAID && (a->left_ms < 0 || a->left_ms % 20 || a->left_ms > 600000))
         return fail(err, "--left-ms %d: a multiple of 20 ms up to ten minutes was expected",
                     a->left_ms);
     if (a->chunk_seconds < 0.0 || (a->chunk_seconds > 0.0 && a->chunk_seconds < 1.0))
         return fail(err, "--chunk %g: at least a second, or 0 for whole recordings",
                     a->chunk_seconds);
-    if (a->threads < 1 || a->threads > 64 || a->horizon_seconds < 0.0)
-        return fail(err, "a number is out of range: see antiphon help evaluate");
+    if (options_in_range(ranges, sizeof(ranges) / sizeof(*ranges), err))
+        return -1;
     return reach_list_parse(a->frames, &a->n_blocks, MAX_BLOCKS, "--block-ms", a->blocks, err);
 }
 

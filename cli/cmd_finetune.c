@@ -122,13 +122,9 @@ static int split_freeze(struct trainer_settings *s, char *list, struct error *er
     return 0;
 }
 
-/* A number that is none is in no range. */
 static int check_numbers(const struct arguments *a, struct error *err)
 {
-    const struct {
-        const char *option;
-        double value, low, high;
-    } numbers[] = {
+    const struct option_range ranges[] = {
         {"batch", a->batch, 1, 1e6}, {"accumulate", a->accumulate, 1, 1e6},
         {"threads", a->threads, 1, TEAM_MAX}, {"steps", (double)a->steps, 1, 1e12},
         {"audio", a->audio_hours, 0, 1e9}, {"hours", a->hours, 0, 1e6},
@@ -145,21 +141,10 @@ static int check_numbers(const struct arguments *a, struct error *err)
         {"dev-clips", a->dev_clips, 1, 1e6}, {"average", a->average, 1, 32},
         {"validate-every", (double)a->validate_every, 1, 1e12},
         {"save-every", (double)a->save_every, 1, 1e12}, {"patience", a->patience, 0, 1e6},
-        {"chunk", a->data.chunk_seconds, 0, 600}, {"shift", a->data.shift_seconds, 0, 3600},
-        {"augment", a->data.augment, 0, 1}, {"min-speakers", a->data.min_speakers, 0, 64},
-        {"max-speakers", a->data.max_speakers, 0, 64}, {"voices", a->data.voices, 0, 7},
-        {"tracts", a->data.tracts, 0, 3}, {"manner", a->data.manner, 0, 20},
-        {"dev-voices", a->data.dev_voices, 0, 7}, {"turn-length", a->data.turn_length, 0, 100},
-        {"bridge", a->data.bridge, 0, 10},
     };
 
-    for (size_t i = 0; i < sizeof(numbers) / sizeof(*numbers); i++) {
-        double x = numbers[i].value;
-        if (!(x >= numbers[i].low && x <= numbers[i].high))
-            return fail(err, "--%s %g: expected %g to %g", numbers[i].option, x, numbers[i].low,
-                        numbers[i].high);
-    }
-    return 0;
+    return options_in_range(ranges, sizeof(ranges) / sizeof(*ranges), err) ||
+                   finetune_data_check(&a->data, err) ? -1 : 0;
 }
 
 static int fill_settings(struct trainer_settings *s, const struct arguments *a, char *freeze,
@@ -250,19 +235,16 @@ static long steps_of(const struct arguments *a, const struct clip_source *source
     return (long)ceil(3600.0 * a->audio_hours / (clip * a->batch * a->accumulate * ranks));
 }
 
-static int finetune(const struct arguments *a, char *freeze, struct ranks *ranks,
-                    struct error *err)
+static int finetune(const struct arguments *a, struct trainer_settings settings,
+                    struct ranks *ranks, struct error *err)
 {
-    struct trainer_settings settings;
     struct checkpoint weights = {0};
     struct finetune_sources sources = {0};
     struct trainer trainer = {0};
     struct model_config parsed;
     char *config = NULL;
-    int status = fill_settings(&settings, a, freeze, err);
+    int status = (config = starting_point(&weights, a, err)) ? 0 : -1;
 
-    if (status == 0)
-        status = (config = starting_point(&weights, a, err)) ? 0 : -1;
     if (status == 0 && config_parse(&parsed, config, err))
         status = fail_prefix(err, "%.300s: ", a->model ? a->model : a->config ? a->config
                                                                              : a->arch);
@@ -285,45 +267,65 @@ static int finetune(const struct arguments *a, char *freeze, struct ranks *ranks
 }
 
 /* With mpirun, one of several processes: where one fails all end. */
-static int finetune_in_ranks(const struct arguments *a, struct error *err)
+static int finetune_in_ranks(const struct arguments *a, const struct trainer_settings *settings,
+                             struct error *err)
+{
+    struct ranks ranks;
+    int status;
+
+    if (ranks_open(&ranks, err))
+        return -1;
+    status = finetune(a, *settings, &ranks, err);
+    if (status && ranks.size > 1) {
+        fprintf(stderr, "antiphon: rank %d: %s\n", ranks.rank, err->text);
+        ranks_abort(&ranks, STATUS_FAILED);
+    }
+    ranks_close(&ranks);
+    return status;
+}
+
+/* What was asked for, looked at before anything is opened. */
+static int run(const struct arguments *a, struct error *err)
 {
     char *freeze = a->freeze ? strdup(a->freeze) : NULL;
-    struct ranks ranks;
-    int status = -1;
+    struct trainer_settings settings;
+    int status = STATUS_MISUSED;
 
     if (a->freeze && !freeze) {
         fail(err, "out of memory");
-    } else if (ranks_open(&ranks, err) == 0) {
-        status = finetune(a, freeze, &ranks, err);
-        if (status && ranks.size > 1) {
-            fprintf(stderr, "antiphon: rank %d: %s\n", ranks.rank, err->text);
-            ranks_abort(&ranks, STATUS_FAILED);
-        }
-        ranks_close(&ranks);
+        return STATUS_FAILED;
     }
+    if (!a->output)
+        fail(err, "-o FILE is missing: where the model goes");
+    else if (fill_settings(&settings, a, freeze, err) == 0)
+        status = finetune_in_ranks(a, &settings, err) ? STATUS_FAILED : STATUS_DONE;
     free(freeze);
     return status;
 }
 
-int cmd_finetune(int argc, const char **argv, struct error *err)
+static struct arguments defaults(void)
 {
-    struct arguments a = {
+    return (struct arguments){
         .blocks = "160,320,500,1000,whole", .lefts = "4000,8000,whole", .dev_blocks = "320,whole",
         .schedule = "constant", .assignment = "exact", .lr = 1e-3, .lr_encoder = -1.0, .decay = 0.01,
         .clip_quantile = 0.9, .dropout = -1.0, .beta2 = 0.999, .extractor_gradient = 0.1,
-        .scores = 1.0, .vector_margin = 0.2, .vector_ramp = 1000,
-        .vector_scale = 30.0,
+        .scores = 1.0, .vector_margin = 0.2, .vector_ramp = 1000, .vector_scale = 30.0,
         .batch = 16, .accumulate = 1, .threads = options_processors(TEAM_MAX),
         .dev_clips = 32, .average = 5, .steps = 10000, .validate_every = 500, .save_every = 100,
         .seed = 1, .data.augment = 0.5,
     };
+}
+
+int cmd_finetune(int argc, const char **argv, struct error *err)
+{
+    struct arguments a = defaults();
     const struct poptOption table[] = {
         FINETUNE_DATA_OPTIONS(a.data),
         {"model", 'm', POPT_ARG_STRING, &a.model, 0, "begin with this model", "FILE"},
         {"arch", 0, POPT_ARG_STRING, &a.arch, 0, "begin with random weights of this shape",
          "NAME"},
-        {"config", 0, POPT_ARG_STRING, &a.config, 0, "the same, of the shape in this JSON file, or of this model",
-         "FILE"},
+        {"config", 0, POPT_ARG_STRING, &a.config, 0,
+         "the same, of the shape in this JSON file, or of this model", "FILE"},
         {"output", 'o', POPT_ARG_STRING, &a.output, 0, "the model to make", "FILE"},
         {"run", 0, POPT_ARG_STRING, &a.run, 0, "folder of the run (FILE.run)", "DIR"},
         {"batch", 0, POPT_ARG_INT, &a.batch, 0, "clips of a step, of each rank (16)", "N"},
@@ -389,15 +391,10 @@ int cmd_finetune(int argc, const char **argv, struct error *err)
 
     if (options_open(&options, argc, argv, table, &usage, err))
         return STATUS_MISUSED;
-    if (options.helped) {
+    if (options.helped)
         status = STATUS_DONE;
-    } else if (options_expect(&options, 0, 0, &usage, err) == 0) {
-        if (!a.output) {
-            fail(err, "finetune: -o FILE is missing: where the model goes");
-        } else {
-            status = finetune_in_ranks(&a, err) ? STATUS_FAILED : STATUS_DONE;
-        }
-    }
+    else if (options_expect(&options, 0, 0, &usage, err) == 0)
+        status = run(&a, err);
     options_close(&options);
     return status;
 }

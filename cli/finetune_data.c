@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "cli/finetune_data.h"
 
+#include "cli/options.h"
+
 #include "model/blocks.h"
 
 #include <cjson/cJSON.h>
@@ -60,6 +62,20 @@ static int open_folder(struct data_folder *folder, const char *path, struct fine
                      train && d->rir ? &s->rooms : NULL, seed, err);
 }
 
+int finetune_data_check(const struct finetune_data *d, struct error *err)
+{
+    const struct option_range ranges[] = {
+        {"chunk", d->chunk_seconds, 0, 600}, {"shift", d->shift_seconds, 0, 3600},
+        {"augment", d->augment, 0, 1}, {"min-speakers", d->min_speakers, 0, 64},
+        {"max-speakers", d->max_speakers, 0, 64}, {"voices", d->voices, 0, 7},
+        {"tracts", d->tracts, 0, 3}, {"manner", d->manner, 0, 20},
+        {"dev-voices", d->dev_voices, 0, 7}, {"turn-length", d->turn_length, 0, 100},
+        {"bridge", d->bridge, 0, 10},
+    };
+
+    return options_in_range(ranges, sizeof(ranges) / sizeof(*ranges), err);
+}
+
 char *finetune_config(char *config, const struct finetune_data *d, struct error *err)
 {
     if (!config)
@@ -105,8 +121,6 @@ int finetune_sources_open(struct finetune_sources *s, const struct finetune_data
         return -1;
     if (d->rir && sound_bank_open_responses(&s->rooms, d->rir, threads, err))
         return -1;
-    if (d->augment < 0.0 || d->augment > 1.0)
-        return fail(err, "--augment %g: expected a share, 0 to 1", d->augment);
     if (d->data) {
         if (open_folder(&s->folder, d->data, s, d, c, seconds, 1, seed, err))
             return -1;

@@ -56,6 +56,9 @@ struct finetune_sources {
     struct data_folder folder, dev_folder;
 };
 
+/* Refuses numbers that mean nothing. */
+int finetune_data_check(const struct finetune_data *d, struct error *err);
+
 /* The config of a model that is trained on it, from the one before, which it frees (NULL
  * passes, with the error that is there): a window is a clip long, and the vectors are no
  * longer those that a threshold was measured for. */

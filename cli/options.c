@@ -119,6 +119,17 @@ int options_processors(int most)
     return n < 1 ? 1 : n > most ? most : (int)n;
 }
 
+int options_in_range(const struct option_range *list, size_t n, struct error *err)
+{
+    for (size_t i = 0; i < n; i++) {
+        double x = list[i].value;
+        if (!(x >= list[i].low && x <= list[i].high))
+            return fail(err, "--%s %g: expected %g to %g", list[i].option, x, list[i].low,
+                        list[i].high);
+    }
+    return 0;
+}
+
 int options_expect(const struct options *o, int min, int max, const struct usage *usage,
                    struct error *err)
 {

@@ -6,6 +6,7 @@
 #include "model/error.h"
 
 #include <popt.h>
+#include <stddef.h>
 
 enum { OPTIONS_MAX = 96 };
 
@@ -35,6 +36,15 @@ void options_close(struct options *o);
 
 /* Processors of this machine, at least 1, at most `most`: --threads unless it says so. */
 int options_processors(int most);
+
+/* A number an option was set to (or its default), and what it may be. */
+struct option_range {
+    const char *option; // without the dashes
+    double value, low, high;
+};
+
+/* Names the first number that is outside, or none at all (NaN): -1 with err filled. */
+int options_in_range(const struct option_range *list, size_t n, struct error *err);
 
 /* Checks the number of arguments: -1 with the usage line in err. */
 int options_expect(const struct options *o, int min, int max, const struct usage *usage,

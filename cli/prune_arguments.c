@@ -105,6 +105,31 @@ static int one_of(const char *option, const char *name, const char *const *names
     return fail(err, "%s %.40s: expected %s", option, name, expected);
 }
 
+static int check_numbers(const struct prune_arguments *a, struct error *err)
+{
+    const struct option_range ranges[] = {
+        {"batch", a->batch, 1, 1e6}, {"accumulate", a->accumulate, 1, 1e6},
+        {"threads", a->threads, 1, TEAM_MAX}, {"hours", a->hours, 0, 1e6},
+        {"epoch-clips", (double)a->epoch_clips, 1, 1e12}, {"epochs", a->epochs, 1e-6, 1e6},
+        {"warmup-epochs", a->warmup_epochs, 0, 1e6}, {"distill-epochs", a->distill_epochs, 0, 1e6},
+        {"train-epochs", a->train_epochs, 0, 1e6}, {"steps", (double)a->steps, 0, 1e12},
+        {"distill-steps", (double)a->distill_steps, 0, 1e12},
+        {"train-steps", (double)a->train_steps, 0, 1e12},
+        {"save-every", (double)a->save_every, 1, 1e12},
+        {"validate-every", (double)a->validate_every, 1, 1e12},
+        {"average", a->average, 1, 32}, {"dev-clips", a->dev_clips, 1, 1e6},
+        {"distill-lr", a->distill_lr, 0, 1e3}, {"reg-lr", a->reg_lr, 1e-12, 1e3},
+        {"multiplier-lr", a->multiplier_lr, 0, 1e3}, {"lr", a->lr, 0, 1e3},
+        {"lr-encoder", a->lr_encoder, -1, 1e3}, {"clip", a->clip, 0, 1e9},
+        {"ema", a->ema, 0, 0.999999}, {"dropout", a->dropout, -1, 0.99},
+        {"affinity", a->affinity, 0, 1e6}, {"vector", a->vector, 0, 1e6},
+        {"l1", a->l1, 0, 1e6}, {"l2", a->l2, 0, 1e6}, {"cos", a->cos, 0, 1e6},
+    };
+
+    return options_in_range(ranges, sizeof(ranges) / sizeof(*ranges), err) ||
+                   finetune_data_check(&a->data, err) ? -1 : 0;
+}
+
 int prune_arguments_read(struct prune_arguments *a, struct error *err)
 {
     static const char *const targets[] = {"params", "macs", "time"};
@@ -119,15 +144,10 @@ int prune_arguments_read(struct prune_arguments *a, struct error *err)
     a->by_magnitude = by;
     if (!(a->sparsity > 0.0 && a->sparsity < 1.0))
         return fail(err, "--sparsity %g: expected a share between 0 and 1", a->sparsity);
-    if (a->batch < 1 || a->accumulate < 1 || a->threads < 1 || a->save_every < 1 ||
-        a->validate_every < 1 || a->epoch_clips < 1 || !(a->epochs > 0.0) ||
-        !(a->warmup_epochs >= 0.0) || !(a->distill_epochs >= 0.0) || !(a->train_epochs >= 0.0) ||
-        a->average < 1 || a->average > 32 || a->dev_clips < 1 || !(a->distill_lr >= 0.0) ||
-        !(a->reg_lr > 0.0) || !(a->multiplier_lr >= 0.0) || a->ema < 0.0 || a->affinity < 0.0 || a->vector < 0.0 || a->ema >= 1.0 || a->dropout >= 1.0)
-        return fail(err, "a number is out of range: see antiphon help prune");
-    if (!(a->l1 >= 0.0 && a->l2 >= 0.0 && a->cos >= 0.0) || a->l1 + a->l2 + a->cos == 0.0)
-        return fail(err, "--l1 %g --l2 %g --cos %g: expected weights, not all 0", a->l1, a->l2,
-                    a->cos);
+    if (check_numbers(a, err))
+        return -1;
+    if (a->l1 + a->l2 + a->cos == 0.0)
+        return fail(err, "--l1 0 --l2 0 --cos 0: a weight above 0 is needed");
     return 0;
 }
 

@@ -12,9 +12,8 @@ struct prune_arguments {
     struct finetune_data data;
     const char *model, *output, *run, *blocks, *lefts, *report, *preset, *latency;
     const char *units, *target, *stages, *by, *layers; // lists and names, as given,
-    double sparsity, distill_lr, reg_lr, multiplier_lr, lr, lr_encoder, l1, l2, cos, dropout, affinity, hours, clip;
-    double vector;
-    double ema;
+    double sparsity, distill_lr, reg_lr, multiplier_lr, lr, lr_encoder, l1, l2, cos, dropout;
+    double affinity, vector, hours, clip, ema;
     int batch, accumulate, threads, recompute, bf16, print_config, dev_clips, average, log_sigmoid;
     int masked_norms;
     double epochs, warmup_epochs, distill_epochs, train_epochs;

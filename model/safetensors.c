@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /* safetensors.c - reading: 8 bytes of length, a JSON header, the data.
  *
- * The header is bounded before it is parsed (json.h). The tensors must cover the data without hole or overlap, as the official reader
- * demands. Data are used in place; a tensor that does not start at a multiple
- * of its element is copied. */
+ * The header is bounded before it is parsed (json.h). The tensors must cover the data without
+ * hole or overlap, as the official reader demands. Data are used in place; a tensor that does
+ * not start at a multiple of its element is copied. */
 #include "model/checkpoint_read.h"
 #include "model/json.h"
 

@@ -4,8 +4,9 @@
  * Everything that happens is one report of fixed size, copied by value into
  * the ring of every sink. Within a block the order is: SPEAKER_NEW, then
  * SPEAKER_ON / SPEAKER_OFF / SPEAKER_MERGE / SPEAKER_NAME in time order (of what begins
- * and ends in the same frame the beginnings first), then the BLOCK itself, which closes it. START is the first report, END the last;
- * open turns are ended by SPEAKER_OFF before END. */
+ * and ends in the same frame the beginnings first), then the BLOCK itself, which closes
+ * it. START is the first report, END the last; open turns are ended by SPEAKER_OFF before
+ * END. */
 #ifndef REPORT_H
 #define REPORT_H
 

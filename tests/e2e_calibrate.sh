@@ -70,7 +70,7 @@ refused 1 'take more clips' "$antiphon" calibrate -m "$dir/m.safetensors" --spee
     --clips 1 --chunk 20 -o "$dir/x"
 refused 1 'one of --data and --speech' "$antiphon" calibrate -m "$dir/m.safetensors" -o "$dir/x"
 refused 2 'where to?' "$antiphon" calibrate -m "$dir/m.safetensors" --speech "$dir/speech"
-refused 2 'out of range' "$antiphon" calibrate -m "$dir/m.safetensors" --clips 0 -o "$dir/x"
+refused 2 'clips 0: expected 1 to' "$antiphon" calibrate -m "$dir/m.safetensors" --clips 0 -o "$dir/x"
 refused 2 'expected 0 to 100' "$antiphon" calibrate -m "$dir/m.safetensors" --ridge -1 -o "$dir/x"
 [ -e "$dir/x" ] && complain "a refused command left a file"
 exit $bad
