@@ -30,8 +30,9 @@ static const struct usage usage = {
     "  --to hf         the encoder as transformers loads it: a folder; dense models only\n\n"
     "--dtype bf16 or f16 keeps the weights in two bytes instead of four; they are float32\n"
     "again in memory. A model that comes from upstream is marked as made for whole windows.\n"
-    "--left says how much context live blocks have unless `stream` is told otherwise, and\n"
-    "--chunk how long the windows of `diarize` are.\n\n"
+    "--left says how much context live blocks have unless `stream` is told otherwise, --horizon\n"
+    "how long their running statistics remember, and --chunk how long the windows of `diarize`\n"
+    "are.\n\n"
     "  antiphon convert wavlm-large/ -o wavlm-large.safetensors\n"
     "  antiphon convert pruned.safetensors --to torch -o for-diarizen/",
 };
@@ -39,32 +40,37 @@ static const struct usage usage = {
 struct request {
     const char *source, *output, *to;
     enum dtype dtype;
-    int left_ms;         // or LIVE_UNSAID
+    int left_ms, horizon_seconds; // or LIVE_UNSAID
     double chunk_seconds; // or NAN
 };
 
 static int marks(const struct request *r)
 {
-    return r->left_ms != LIVE_UNSAID || !isnan(r->chunk_seconds);
+    return r->left_ms != LIVE_UNSAID || r->horizon_seconds != LIVE_UNSAID ||
+           !isnan(r->chunk_seconds);
+}
+
+static void mark(cJSON *object, const char *name, double value)
+{
+    cJSON_DeleteItemFromObjectCaseSensitive(object, name);
+    cJSON_AddNumberToObject(object, name, value);
 }
 
 /* The config with the marks that say how the model wants to run live. */
 static char *marked_config(const struct request *r, const char *config, int is_own)
 {
     cJSON *root = cJSON_Parse(config);
+    cJSON *readout = cJSON_GetObjectItemCaseSensitive(root, "readout");
     char *text;
 
     if (!is_own && !cJSON_GetObjectItemCaseSensitive(root, "live"))
         cJSON_AddStringToObject(root, "live", "window");
-    if (r->left_ms != LIVE_UNSAID) {
-        cJSON_DeleteItemFromObjectCaseSensitive(root, "left_ms");
-        cJSON_AddNumberToObject(root, "left_ms", r->left_ms);
-    }
-    cJSON *readout = cJSON_GetObjectItemCaseSensitive(root, "readout");
-    if (readout && !isnan(r->chunk_seconds)) {
-        cJSON_DeleteItemFromObjectCaseSensitive(readout, "chunk_size");
-        cJSON_AddNumberToObject(readout, "chunk_size", r->chunk_seconds);
-    }
+    if (r->left_ms != LIVE_UNSAID)
+        mark(root, "left_ms", r->left_ms);
+    if (r->horizon_seconds != LIVE_UNSAID)
+        mark(root, "horizon_seconds", r->horizon_seconds);
+    if (readout && !isnan(r->chunk_seconds))
+        mark(readout, "chunk_size", r->chunk_seconds);
     text = cJSON_PrintUnformatted(root);
     cJSON_Delete(root);
     return text;
@@ -159,7 +165,9 @@ static int check_marks(const struct request *r, struct error *err)
     struct reach reach;
 
     if (marks(r) && strcmp(r->to, "antiphon"))
-        return fail(err, "--left and --chunk go with --to antiphon");
+        return fail(err, "--left, --horizon and --chunk go with --to antiphon");
+    if (r->horizon_seconds != LIVE_UNSAID && horizon_check(r->horizon_seconds, err))
+        return -1;
     if (!isnan(r->chunk_seconds) && !(r->chunk_seconds >= 1.0 && r->chunk_seconds <= 60.0))
         return fail(err, "--chunk: windows of %.3g s: expected 1 to 60", r->chunk_seconds);
     return reach_from_options(&reach, &block, err);
@@ -186,13 +194,16 @@ static int parse_request(struct request *r, const char *dtype, struct error *err
 int cmd_convert(int argc, const char **argv, struct error *err)
 {
     const char *dtype = "f32";
-    struct request r = {.to = "antiphon", .left_ms = LIVE_UNSAID, .chunk_seconds = NAN};
+    struct request r = {.to = "antiphon", .left_ms = LIVE_UNSAID,
+                        .horizon_seconds = LIVE_UNSAID, .chunk_seconds = NAN};
     const struct poptOption table[] = {
         {"output", 'o', POPT_ARG_STRING, &r.output, 0, "write the model here", "FILE|FOLDER"},
         {"to", 0, POPT_ARG_STRING, &r.to, 0, "format: antiphon, torch or hf [antiphon]",
          "FORMAT"},
         {"left", 0, POPT_ARG_INT, &r.left_ms, 0,
          "context before a live block, unless told otherwise [as it was]", "MS"},
+        {"horizon", 0, POPT_ARG_INT, &r.horizon_seconds, 0,
+         "memory of its running statistics, 0: for ever, likewise [as it was]", "SEC"},
         {"chunk", 0, POPT_ARG_DOUBLE, &r.chunk_seconds, 0,
          "windows of `diarize`, unless told otherwise [as long as those it was trained on]", "SEC"},
         {"dtype", 0, POPT_ARG_STRING, &dtype, 0, "weights as f32, f16 or bf16 [f32]", "TYPE"},

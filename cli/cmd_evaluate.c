@@ -51,7 +51,7 @@ static struct reach reach_of(const struct arguments *a, int block_frames, int64_
         return reach_offline(n);
     reach.block_frames = block_frames;
     reach.left_frames = a->left_ms == LIVE_UNSAID ? REACH_OWN : a->left_ms / 20;
-    reach.horizon_seconds = a->horizon_seconds;
+    reach.horizon_seconds = horizon_or_own(a->horizon_seconds);
     return reach;
 }
 
@@ -255,9 +255,7 @@ static int evaluate(const struct arguments *a, const struct checkpoint *c, const
 
 static int check_arguments(struct arguments *a, struct error *err)
 {
-    const struct option_range ranges[] = {
-        {"threads", a->threads, 1, 64}, {"horizon", a->horizon_seconds, 0, 1e9},
-    };
+    const struct option_range threads = {"threads", a->threads, 1, 64};
 
     if (a->left_ms != LIVE_UNSAID && (a->left_ms < 0 || a->left_ms % 20 || a->left_ms > 600000))
         return fail(err, "--left-ms %d: a multiple of 20 ms up to ten minutes was expected",
@@ -265,7 +263,7 @@ static int check_arguments(struct arguments *a, struct error *err)
     if (a->chunk_seconds < 0.0 || (a->chunk_seconds > 0.0 && a->chunk_seconds < 1.0))
         return fail(err, "--chunk %g: at least a second, or 0 for whole recordings",
                     a->chunk_seconds);
-    if (options_in_range(ranges, sizeof(ranges) / sizeof(*ranges), err))
+    if (options_in_range(&threads, 1, err) || horizon_check(a->horizon_seconds, err))
         return -1;
     return reach_list_parse(a->frames, &a->n_blocks, MAX_BLOCKS, "--block-ms", a->blocks, err);
 }
@@ -291,7 +289,7 @@ static int open_model(struct checkpoint *c, const char *path, struct error *err)
 int cmd_evaluate(int argc, const char **argv, struct error *err)
 {
     struct arguments a = {.blocks = "whole,160,320,1000", .left_ms = LIVE_UNSAID, .threads = 1,
-                          .chunk_seconds = 30.0, .horizon_seconds = 60.0};
+                          .chunk_seconds = 30.0, .horizon_seconds = LIVE_UNSAID};
     const struct poptOption table[] = {
         {"model", 'm', POPT_ARG_STRING, &a.model, 0, "model file (built-in)", "FILE"},
         {"block-ms", 0, POPT_ARG_STRING, &a.blocks, 0,
@@ -299,8 +297,7 @@ int cmd_evaluate(int argc, const char **argv, struct error *err)
         {"left-ms", 0, POPT_ARG_INT, &a.left_ms, 0, "context before a block (the model's)", "MS"},
         {"chunk", 0, POPT_ARG_DOUBLE, &a.chunk_seconds, 0,
          "recordings are cut into pieces that know nothing of each other; 0: not (30)", "SEC"},
-        {"horizon", 0, POPT_ARG_DOUBLE, &a.horizon_seconds, 0,
-         "memory of running statistics, 0: for ever (60)", "SEC"},
+        HORIZON_OPTION(a.horizon_seconds),
         {"threads", 0, POPT_ARG_INT, &a.threads, 0, "for the matrix products (1)", "N"},
         {"json", 0, POPT_ARG_NONE, &a.json, 0, "one JSON object a folder", NULL},
         POPT_TABLEEND,

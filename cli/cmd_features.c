@@ -155,7 +155,7 @@ static int choose_reach(struct reach *reach, const struct settings *s, int64_t n
     }
     if (reach_from_options(reach, &s->block, err))
         return -1;
-    reach->horizon_seconds = s->horizon_seconds;
+    reach->horizon_seconds = horizon_or_own(s->horizon_seconds);
     return 0;
 }
 
@@ -182,16 +182,25 @@ static int features(const struct settings *s, const char *model, const char *aud
     return status;
 }
 
+static int check_settings(const struct settings *s, struct error *err)
+{
+    if (s->threads < 1 || s->threads > 64)
+        return fail(err, "--threads %d: should be 1 to 64", s->threads);
+    if (!s->output)
+        return fail(err, "where to? say -o FILE");
+    return horizon_check(s->horizon_seconds, err);
+}
+
 int cmd_features(int argc, const char **argv, struct error *err)
 {
-    struct settings s = {.block = {0, LIVE_UNSAID, 0}, .threads = 1, .horizon_seconds = 60.0};
+    struct settings s = {.block = {0, LIVE_UNSAID, 0}, .threads = 1,
+                         .horizon_seconds = LIVE_UNSAID};
     const struct poptOption table[] = {
         {"output", 'o', POPT_ARG_STRING, &s.output, 0, "write here", "FILE"},
         {"block", 0, POPT_ARG_INT, &s.block.block_ms, 0, "block by block, as live [one block]", "MS"},
         {"left", 0, POPT_ARG_INT, &s.block.left_ms, 0, "context before a block [the model's]", "MS"},
         {"right", 0, POPT_ARG_INT, &s.block.right_ms, 0, "look-ahead after a block [0]", "MS"},
-        {"horizon", 0, POPT_ARG_DOUBLE, &s.horizon_seconds, 0,
-         "memory of running statistics, 0: for ever [60]", "SEC"},
+        HORIZON_OPTION(s.horizon_seconds),
         {"threads", 0, POPT_ARG_INT, &s.threads, 0, "for the matrix products [1]", "N"},
         POPT_TABLEEND,
     };
@@ -201,13 +210,7 @@ int cmd_features(int argc, const char **argv, struct error *err)
     if (options_open(&o, argc, argv, table, &usage, err) == 0) {
         if (o.helped)
             status = STATUS_DONE;
-        else if (s.threads < 1 || s.threads > 64)
-            fail(err, "--threads %d: should be 1 to 64", s.threads);
-        else if (!(s.horizon_seconds >= 0.0 && s.horizon_seconds <= 1e6))
-            fail(err, "--horizon %g: should be 0 to 1000000 seconds", s.horizon_seconds);
-        else if (options_expect(&o, 2, 2, &usage, err) == 0 && !s.output)
-            fail(err, "where to? say -o FILE");
-        else if (o.n_arguments == 2)
+        else if (options_expect(&o, 2, 2, &usage, err) == 0 && check_settings(&s, err) == 0)
             status = features(&s, o.arguments[0], o.arguments[1], err) ? STATUS_FAILED
                                                                        : STATUS_DONE;
     }

@@ -101,6 +101,7 @@ static int print_json(const struct subject *s, struct error *err)
     cJSON_AddNumberToObject(json, "live_macs_per_second", s->live_macs);
     cJSON_AddNumberToObject(json, "block_ms", s->block.block_ms);
     cJSON_AddNumberToObject(json, "left_ms", s->block.left_ms);
+    cJSON_AddNumberToObject(json, "horizon_seconds", c->horizon_seconds);
     cJSON_AddNumberToObject(json, "sparsity", s->cost.sparsity);
     cJSON_AddNumberToObject(json, "width", c->wavlm.embed);
     cJSON_AddStringToObject(json, "live",
@@ -175,6 +176,8 @@ static void print_text(const struct subject *s, const char *name)
            (double)s->cost.encoder_macs / 1e9);
     printf("  live MACs     %.3f G per second of audio, in blocks of %d ms with %g s before\n",
            s->live_macs / 1e9, s->block.block_ms, s->block.left_ms / 1000.0);
+    if (s->config.horizon_seconds)
+        printf("  statistics    live of the last %d s\n", s->config.horizon_seconds);
     if (w->fbank)
         printf("  filter banks  %d of a frame, %d of each half\n", w->fbank_bins,
                w->fbank_half_bins);

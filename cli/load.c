@@ -150,6 +150,18 @@ static int ms_or(int ms, int otherwise)
     return ms == LIVE_UNSAID ? otherwise : ms;
 }
 
+int horizon_check(double seconds, struct error *err)
+{
+    if (seconds == LIVE_UNSAID || (seconds >= 0.0 && seconds <= 1e6))
+        return 0;
+    return fail(err, "--horizon %g: should be 0 to 1000000 seconds", seconds);
+}
+
+double horizon_or_own(double seconds)
+{
+    return seconds == LIVE_UNSAID ? REACH_OWN : seconds;
+}
+
 int live_options_check(const struct live_options *o, struct error *err)
 {
     int frames;
@@ -159,9 +171,8 @@ int live_options_check(const struct live_options *o, struct error *err)
                          "not both");
     if (o->window_seconds != LIVE_UNSAID && !(o->window_seconds >= 0.1 && o->window_seconds <= 120.0))
         return fail(err, "--window %g: should be 0.1 to 120 seconds", o->window_seconds);
-    if (!(o->horizon_seconds >= 0.0 && o->horizon_seconds <= 1e6))
-        return fail(err, "--horizon %g: should be 0 to 1000000 seconds", o->horizon_seconds);
-    return frames_from_ms(&frames, "--block", ms_or(o->block_ms, 320), 20, err) ||
+    return horizon_check(o->horizon_seconds, err) ||
+                   frames_from_ms(&frames, "--block", ms_or(o->block_ms, 320), 20, err) ||
                    left_from_ms(&frames, o->left_ms, err) ||
                    frames_from_ms(&frames, "--step", ms_or(o->step_ms, STEP_MS), 20, err) ||
                    frames_from_ms(&frames, "--right", ms_or(o->right_ms, 0), 0, err)
@@ -200,7 +211,7 @@ int live_reach(struct reach *reach, const struct live_options *o, const struct m
     reach->right_frames = ms_or(o->right_ms, 0) / 20;
     if (says_window(o) || (c->live == LIVE_WINDOW && !says_blocks(o)))
         return window_reach(reach, o, c, err);
-    reach->horizon_seconds = o->horizon_seconds;
+    reach->horizon_seconds = horizon_or_own(o->horizon_seconds);
     reach->block_frames = ms_or(o->block_ms, 320) / 20;
     return left_from_ms(&reach->left_frames, o->left_ms, err);
 }

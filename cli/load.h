@@ -40,7 +40,17 @@ struct live_options {
 
 #define LIVE_UNSAID INT_MIN
 #define LIVE_OPTIONS_NONE                                                                          \
-    {LIVE_UNSAID, LIVE_UNSAID, 60.0, LIVE_UNSAID, LIVE_UNSAID, LIVE_UNSAID}
+    {LIVE_UNSAID, LIVE_UNSAID, LIVE_UNSAID, LIVE_UNSAID, LIVE_UNSAID, LIVE_UNSAID}
+
+/* -1 with err filled if a horizon was said that is none. */
+int horizon_check(double seconds, struct error *err);
+
+/* A horizon as a reach has it: the model's own if none was said. */
+double horizon_or_own(double seconds);
+
+#define HORIZON_OPTION(seconds)                                                                    \
+    {"horizon", 0, POPT_ARG_DOUBLE, &(seconds), 0,                                                 \
+     "memory of running statistics, 0: for ever [the model's]", "SEC"}
 
 /* popt's rows for a table. */
 #define LIVE_OPTIONS(o)                                                                            \

@@ -368,7 +368,8 @@ static int parse_live(struct model_config *c, const cJSON *json, struct error *e
     int left_ms;
 
     c->live = LIVE_BLOCK_CAUSAL;
-    if (get_int(&left_ms, json, "left_ms", 0, 600000, 8000, err))
+    if (get_int(&left_ms, json, "left_ms", 0, 600000, 8000, err) ||
+        get_int(&c->horizon_seconds, json, "horizon_seconds", 0, 1000000, 60, err))
         return -1;
     if (left_ms % 20)
         return fail(err, "config: \"left_ms\" is %d, expected a multiple of 20", left_ms);

@@ -80,6 +80,7 @@ struct model_config {
     struct readout_config readout;
     enum live_mode live; // "block-causal" (an antiphon model's default) or "window"
     int left_frames;     // L of a live block unless told otherwise: "left_ms", 8 s unless said
+    int horizon_seconds; // likewise of the cumulative statistics, 60 unless said; 0: for ever
 };
 
 /* Parses and checks. A key with a value of the wrong kind, an unknown value or

@@ -123,13 +123,17 @@ static int refuse(struct toml *toml, const char *name)
     return 0;
 }
 
+/* Beside "live": how a model of ours wants to run. */
+static const char *const marks[] = {"left_ms", "horizon_seconds"};
+
 /* inih's handler: a key and its value. */
 static int take_argument(void *user, const char *section, const char *name, const char *value)
 {
     struct toml *toml = user;
     cJSON *json;
 
-    int is_ours = toml->is_own && (!strcmp(name, "live") || !strcmp(name, "left_ms"));
+    int is_ours = toml->is_own && (!strcmp(name, "live") || !strcmp(name, marks[0]) ||
+                                   !strcmp(name, marks[1]));
     if ((!toml->is_arguments && !is_ours) || toml->failed)
         return 1;
     toml->is_expected = 0;
@@ -266,29 +270,51 @@ static void drop_training(struct checkpoint *c)
     c->n_tensors = n;
 }
 
+/* Takes the marks out: members of an object, NULL without any; to be freed. */
+static char *take_marks(int *failed, cJSON *arguments, struct error *err)
+{
+    cJSON *own = cJSON_CreateObject();
+    char *text = NULL;
+
+    for (int i = 0; own && i < 2; i++) {
+        cJSON *mark = cJSON_DetachItemFromObjectCaseSensitive(arguments, marks[i]);
+        if (mark)
+            cJSON_AddItemToObject(own, marks[i], mark);
+    }
+    if (own && cJSON_GetArraySize(own) && (text = cJSON_PrintUnformatted(own)) != NULL) {
+        size_t n = strlen(text);
+        memmove(text, text + 1, n - 2); // without the braces
+        text[n - 2] = '\0';
+    }
+    *failed = !own || (cJSON_GetArraySize(own) && !text);
+    if (*failed)
+        fail(err, "out of memory; close other programs");
+    cJSON_Delete(own);
+    return text;
+}
+
 static int take_config(struct checkpoint *c, const char *folder, const char *text,
                        struct error *err)
 {
-    cJSON *arguments = cJSON_CreateObject(), *live = NULL, *left = NULL;
-    char *wavlm = NULL, *readout = NULL, *left_ms = NULL;
+    cJSON *arguments = cJSON_CreateObject(), *live = NULL;
+    char *wavlm = NULL, *readout = NULL, *own = NULL;
     int failed = diarizen_arguments(arguments, text, err) || fill_arguments(arguments, err);
 
+    if (!failed)
+        own = take_marks(&failed, arguments, err);
     if (!failed) {
         live = cJSON_DetachItemFromObjectCaseSensitive(arguments, "live");
-        left = cJSON_DetachItemFromObjectCaseSensitive(arguments, "left_ms");
-        left_ms = left ? cJSON_PrintUnformatted(left) : NULL;
         wavlm = read_shape(folder, arguments, err);
         readout = wavlm ? cJSON_PrintUnformatted(arguments) : NULL;
-        if (wavlm && (!readout || (left && !left_ms)))
+        if (wavlm && !readout)
             fail(err, "out of memory; close other programs");
-        failed = !readout || (left && !left_ms) || folder_config(c, wavlm, readout,
+        failed = !readout || folder_config(c, wavlm, readout,
                                            cJSON_IsString(live) ? live->valuestring : "window",
-                                           left_ms, err);
+                                           own, err);
     }
-    free(left_ms);
+    free(own);
     free(readout);
     free(wavlm);
-    cJSON_Delete(left);
     cJSON_Delete(live);
     cJSON_Delete(arguments);
     return failed ? fail_prefix(err, "%.300s/config.toml: ", folder) : 0;

@@ -217,7 +217,8 @@ static int write_toml(const struct export *e, const char *path, const char *sour
         add_arguments(&t, cJSON_GetObjectItemCaseSensitive(json, "readout"));
         text_printf(&t, "\n[antiphon]\nlive = \"%s\"\n",
                     e->model->config.live == LIVE_WINDOW ? "window" : "block-causal");
-        text_printf(&t, "left_ms = %d\n", 20 * e->model->config.left_frames);
+        text_printf(&t, "left_ms = %d\nhorizon_seconds = %d\n",
+                    20 * e->model->config.left_frames, e->model->config.horizon_seconds);
         failed = text_check(&t, "config.toml", err) || outfile_open(&f, path, err);
     }
     if (!failed && outfile_write(&f, t.bytes, t.n, err)) {

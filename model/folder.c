@@ -225,7 +225,7 @@ int folder_weights(struct checkpoint *c, const char *folder, struct error *err)
 /* --- the whole -------------------------------------------------------- */
 
 int folder_config(struct checkpoint *c, const char *wavlm, const char *readout,
-                  const char *live, const char *left_ms, struct error *err)
+                  const char *live, const char *marks, struct error *err)
 {
     struct text t = {.limit = TEXT_MAX_BYTES};
 
@@ -237,9 +237,9 @@ int folder_config(struct checkpoint *c, const char *wavlm, const char *readout,
     }
     text_puts(&t, ",\"live\":");
     text_json_string(&t, live, strlen(live));
-    if (left_ms) {
-        text_puts(&t, ",\"left_ms\":");
-        text_puts(&t, left_ms);
+    if (marks) {
+        text_puts(&t, ",");
+        text_puts(&t, marks);
     }
     text_puts(&t, "}");
     if (!text_check(&t, "config", err))

@@ -20,7 +20,7 @@ enum { DIARIZEN_SHAPES = 4 };
 extern const char *const diarizen_shapes[DIARIZEN_SHAPES][2];
 
 /* The parsers of the two configs alone: config.toml's [model.args] into an object, with
- * [antiphon]'s "live" and "left_ms" among them; config.json as upstream's config. */
+ * [antiphon]'s "live", "left_ms" and "horizon_seconds" among them; config.json as upstream's config. */
 int diarizen_arguments(struct cJSON *arguments, const char *text, struct error *err);
 int hf_config_text(struct text *t, const struct cJSON *json, struct error *err);
 
@@ -38,9 +38,9 @@ int folder_part(struct checkpoint *c, const char *path, struct error *err);
 /* The weights: one file, or the shards of an index. */
 int folder_weights(struct checkpoint *c, const char *folder, struct error *err);
 
-/* Takes {"wavlm": wavlm, "readout": readout, "live": live, "left_ms": left_ms} as the config;
- * all but live are JSON texts, readout and left_ms may be NULL. */
+/* Takes {"wavlm": wavlm, "readout": readout, "live": live, marks} as the config; wavlm and
+ * readout are JSON texts and marks members of an object; these two may be NULL. */
 int folder_config(struct checkpoint *c, const char *wavlm, const char *readout,
-                  const char *live, const char *left_ms, struct error *err);
+                  const char *live, const char *marks, struct error *err);
 
 #endif

@@ -122,6 +122,8 @@ static int model_list(struct model *m, const char *json, const struct reach *rea
     m->reach = *reach;
     if (reach->left_frames == REACH_OWN)
         m->reach.left_frames = m->config.left_frames;
+    if (reach->horizon_seconds == REACH_OWN)
+        m->reach.horizon_seconds = m->config.horizon_seconds;
     m->list = params_list(&m->config, &m->n_params);
     if (!m->list)
         return fail(err, "out of memory");

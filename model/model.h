@@ -26,7 +26,7 @@ struct reach {
     /* Not 0: window mode. B is the step, and each step's call is one block, on a
      * fresh state, of so many frames at most, L = 0 (stream/stepper.h). */
     int window_frames;
-    double horizon_seconds; // of the cumulative statistics, 0: they never forget
+    double horizon_seconds; // of the cumulative statistics, 0: they never forget; or REACH_OWN
     int n_blocks;     // of a call
     int n_rows;       // of a call, 0: n_blocks full blocks
     int stream_frames; // of the longest stream, 0: no limit

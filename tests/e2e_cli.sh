@@ -84,6 +84,16 @@ left=$golden/wavlm_pruned_tiny/model.pt
 cmp "$dir/a" "$dir/b" || complain "features do not take the model's left context"
 "$antiphon" features "$left" "$audio" --block 320 -o "$dir/b"
 cmp -s "$dir/a" "$dir/b" && complain "a left context changes nothing"
+# -- and its own horizon
+"$antiphon" info "$left" | grep -q 'live of the last 60 s' || complain "a horizon that nobody set"
+"$antiphon" convert "$left" --horizon 1 -o "$dir/short.safetensors" 2>/dev/null
+"$antiphon" info "$dir/short.safetensors" --json | grep -q '"horizon_seconds":.1,' || complain "info does not know --horizon"
+"$antiphon" features "$dir/short.safetensors" "$audio" --block 320 -o "$dir/a"
+"$antiphon" features "$left" "$audio" --block 320 --horizon 1 -o "$dir/c"
+cmp "$dir/a" "$dir/c" || complain "features do not take the model's horizon"
+cmp -s "$dir/a" "$dir/b" && complain "a horizon changes nothing"
+refused 2 '--horizon -1' "$antiphon" convert "$left" --horizon -1 -o "$dir/x"
+refused 2 'go with --to antiphon' "$antiphon" convert "$left" --horizon 5 --to torch -o "$dir/x"
 refused 2 'multiple of 20 ms' "$antiphon" convert "$left" --left 30 -o "$dir/x"
 refused 2 'go with --to antiphon' "$antiphon" convert "$left" --left 640 --to torch -o "$dir/x"
 refused 2 'go with --to antiphon' "$antiphon" convert "$left" --chunk 20 --to torch -o "$dir/x"
@@ -187,6 +197,10 @@ header="$header,\"unused\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[0,4
 } >"$dir/diarizen/wavlm.pt"
 "$antiphon" convert "$dir/diarizen" -o "$dir/tiny.safetensors" 2>"$dir/err" ||
     complain "a DiariZen folder: $(cat "$dir/err")"
+"$antiphon" convert "$dir/tiny.safetensors" --left 640 --horizon 1 -o "$dir/own.safetensors" 2>/dev/null
+"$antiphon" convert "$dir/own.safetensors" --to torch -o "$dir/own/" 2>/dev/null
+"$antiphon" info "$dir/own" --json | tr -d '\n\t' | grep -q '"left_ms":640,"horizon_seconds":1,' ||
+    complain "a DiariZen folder forgets the left context or the horizon"
 # live WORDS ARGUMENT..: the start line says the mode
 live() {
     wanted=$1

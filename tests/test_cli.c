@@ -147,6 +147,7 @@ static void test_live_options(void **state)
     assert_int_equal(live_reach(&reach, &none, &config, &err), 0);
     assert_int_equal(reach.window_frames, 0);
     assert_int_equal(reach.left_frames, REACH_OWN);
+    assert_true(reach.horizon_seconds == REACH_OWN);
     o = none;
     o.window_seconds = 2.0;
     assert_int_equal(live_reach(&reach, &o, &config, &err), 0);
@@ -162,6 +163,9 @@ static void test_live_options(void **state)
     assert_int_equal(live_options_check(&o, &err), -1);
     o = none;
     o.window_seconds = (double)NAN;
+    assert_int_equal(live_options_check(&o, &err), -1);
+    o = none;
+    o.horizon_seconds = -1.0;
     assert_int_equal(live_options_check(&o, &err), -1);
     o = none;
     o.left_ms = -20;

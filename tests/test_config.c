@@ -87,6 +87,8 @@ static const struct {
     {"}}", "},\"live\":1}", "block-causal or window"},
     {"}}", "},\"left_ms\":8010}", "a multiple of 20"},
     {"}}", "},\"left_ms\":-20}", "\"left_ms\""},
+    {"}}", "},\"horizon_seconds\":-1}", "\"horizon_seconds\""},
+    {"}}", "},\"horizon_seconds\":2.5}", "a whole number"},
     {"}}", "},\"left_ms\":\"8 s\"}", "\"left_ms\""},
     {"\"readout\":{", "\"readout\":[{", "not JSON"},
     {"{\"wavlm\"", "[\"wavlm\"", "not JSON"},

@@ -356,6 +356,7 @@ static int run(struct bench *b, const char **folders, struct error *err)
 
     op_set_threads(1);
     reach.left_frames = REACH_OWN; // as stream has it
+    reach.horizon_seconds = REACH_OWN;
     if (load_model(&b->loaded, b->model, NULL, &reach, err))
         return -1;
     printf("%-14s %-7s %-6s %8s %11s %8s %8s %8s %8s\n", "meetings", "turns", "track",

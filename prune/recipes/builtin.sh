@@ -83,4 +83,4 @@ run manner -m "$out/on.safetensors.run/last.safetensors" --chunk 20 --batch 8 --
     --dev-clips 96 --validate-every 5000 --steps "${STEPS11:-5000}"
 "$antiphon" calibrate -m "$out/manner.safetensors.run/last.safetensors" --threshold 0.45 --speech "$speech" \
     --noise "$noise" --rir "$rir" --dev-speech "$dev" --clips "${CLIPS:-48}" -o "$out/calibrated.safetensors"
-"$antiphon" convert "$out/calibrated.safetensors" --dtype bf16 --left 12000 -o "$out/builtin.safetensors"
+"$antiphon" convert "$out/calibrated.safetensors" --dtype bf16 --left 12000 --horizon 300 -o "$out/builtin.safetensors"
