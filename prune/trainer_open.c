@@ -45,7 +45,7 @@ static int copy_weights(struct trainer *t, const struct checkpoint *weights, str
     status = model_open(&source, &file, &least, err);
     free(file.tensors);
     if (status)
-        return -1;
+        return fail_prefix(err, "the model to begin with: ");
     for (int i = 0; i < t->n_params; i++) {
         const float *values = param_values(&source.params, &t->list[i]);
         if (values)

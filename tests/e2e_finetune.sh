@@ -155,6 +155,9 @@ for bad_option in "--max-speakers -3" "--layer-drop 2" "--dropout nan" "--vector
 done
 refused 1 "no tensor of the model has a name like encodr" "$antiphon" finetune \
     --speech "$dir/speech" --config "$dir/tiny.json" --chunk 2 --freeze 'encodr.*' -o "$dir/no"
+LC_ALL=C sed 's/"classifier.weight"/"classifier.weigth"/' "$dir/whole.safetensors" >"$dir/lacks.safetensors"
+refused 1 "begin with: tensor classifier.weight is missing" "$antiphon" finetune --speech "$dir/speech" \
+    -m "$dir/lacks.safetensors" --chunk 2 -o "$dir/no"
 refused 1 "nothing is left to learn" "$antiphon" finetune --speech "$dir/speech" \
     --config "$dir/tiny.json" --chunk 2 --freeze '*' -o "$dir/no"
 refused 2 "-o FILE" "$antiphon" finetune --speech "$dir/speech" --config "$dir/tiny.json"
