@@ -124,7 +124,17 @@ static int refuse(struct toml *toml, const char *name)
 }
 
 /* Beside "live": how a model of ours wants to run. */
-static const char *const marks[] = {"left_ms", "horizon_seconds"};
+enum { N_MARKS = 2 };
+static const char *const marks[N_MARKS] = {"left_ms", "horizon_seconds"};
+
+static int is_our_key(const char *name)
+{
+    for (int i = 0; i < N_MARKS; i++) {
+        if (!strcmp(name, marks[i]))
+            return 1;
+    }
+    return !strcmp(name, "live");
+}
 
 /* inih's handler: a key and its value. */
 static int take_argument(void *user, const char *section, const char *name, const char *value)
@@ -132,9 +142,7 @@ static int take_argument(void *user, const char *section, const char *name, cons
     struct toml *toml = user;
     cJSON *json;
 
-    int is_ours = toml->is_own && (!strcmp(name, "live") || !strcmp(name, marks[0]) ||
-                                   !strcmp(name, marks[1]));
-    if ((!toml->is_arguments && !is_ours) || toml->failed)
+    if ((!toml->is_arguments && !(toml->is_own && is_our_key(name))) || toml->failed)
         return 1;
     toml->is_expected = 0;
     if (cJSON_GetObjectItemCaseSensitive(toml->arguments, name))
@@ -276,7 +284,7 @@ static char *take_marks(int *failed, cJSON *arguments, struct error *err)
     cJSON *own = cJSON_CreateObject();
     char *text = NULL;
 
-    for (int i = 0; own && i < 2; i++) {
+    for (int i = 0; own && i < N_MARKS; i++) {
         cJSON *mark = cJSON_DetachItemFromObjectCaseSensitive(arguments, marks[i]);
         if (mark)
             cJSON_AddItemToObject(own, marks[i], mark);
@@ -308,9 +316,9 @@ static int take_config(struct checkpoint *c, const char *folder, const char *tex
         readout = wavlm ? cJSON_PrintUnformatted(arguments) : NULL;
         if (wavlm && !readout)
             fail(err, "out of memory; close other programs");
-        failed = !readout || folder_config(c, wavlm, readout,
-                                           cJSON_IsString(live) ? live->valuestring : "window",
-                                           own, err);
+        failed = !readout ||
+                 folder_config(c, wavlm, readout,
+                               cJSON_IsString(live) ? live->valuestring : "window", own, err);
     }
     free(own);
     free(readout);

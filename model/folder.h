@@ -20,7 +20,8 @@ enum { DIARIZEN_SHAPES = 4 };
 extern const char *const diarizen_shapes[DIARIZEN_SHAPES][2];
 
 /* The parsers of the two configs alone: config.toml's [model.args] into an object, with
- * [antiphon]'s "live", "left_ms" and "horizon_seconds" among them; config.json as upstream's config. */
+ * [antiphon]'s "live", "left_ms" and "horizon_seconds" among them; config.json as upstream's
+ * config. */
 int diarizen_arguments(struct cJSON *arguments, const char *text, struct error *err);
 int hf_config_text(struct text *t, const struct cJSON *json, struct error *err);
 

@@ -8,7 +8,7 @@
 
 enum { ROUNDS = 12, FULL_ROUNDS = 4 /* before groups beyond the most are dropped */ };
 
-/* Chosen on simulated meetings of 3, 6 and 12 people, apart from those in the README. */
+/* Chosen on simulated meetings of 3 to 12 people, apart from those in the README. */
 static const float PHI = 0.58f, FA = 0.4f;
 static const float WORTH_AT = 10000.0f, GROWTH = 0.3f; // clean frames of a person, and a power
 static const float EXCLUSION = 6.0f;    // log odds, of pieces said side by side,

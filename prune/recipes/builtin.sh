@@ -10,7 +10,8 @@
 # killed and goes on by the same command. Then the encoder is pruned to a fifth, and what is left trained on: with
 # voices of other vocal tracts, with dropout, with more weight on the deep-clustering loss, and with speakers who
 # vary from turn to turn (README.md, "What paid"); the speaker vectors are calibrated on the people of the training,
-# measured on those of the validation; the weights become bfloat16, and 12 s the context of live blocks: a compromise,
+# measured on those of the validation; the weights become bfloat16, running statistics of live blocks remember 300 s
+# (MODEL.md, "One forward pass"), and their context becomes 12 s: a compromise,
 # as frame errors on the validation's meetings fall with more (320 ms, 8, 12, 20 s: 26.4, 25.2, 24.6 %), and what
 # `stream` tells of them does not improve (8, 12, 16 s: 29.2, 29.6, 30.0).
 #
@@ -81,7 +82,7 @@ run on -m "$out/both.safetensors.run/last.safetensors" --chunk 20 --batch 8 --vo
 run manner -m "$out/on.safetensors.run/last.safetensors" --chunk 20 --batch 8 --voices 7 --tracts 3 --manner 7 \
     $blocks --dropout 0.1 --affinity 3 --ema 0.995 --warmup 30 --lr 8e-4 --schedule cosine --seed 12 \
     --dev-clips 96 --validate-every 5000 --steps "${STEPS11:-5000}"
-# A cosine of 12000 steps, from step 3830 on of 9500, from 6359 on of 8500.
+# A cosine of 12000 steps, from step 3784 on of 9500, from 6360 on of 8500.
 run further -m "$out/manner.safetensors.run/last.safetensors" --chunk 20 --batch 8 --voices 7 --tracts 3 --manner 7 \
     $blocks --dropout 0.1 --affinity 3 --ema 0.995 --warmup 30 --lr 8e-4 --schedule cosine --seed 13 \
     --dev-clips 96 --validate-every 4000 --steps "${STEPS12:-8500}"
