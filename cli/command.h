@@ -30,6 +30,7 @@ int cmd_enroll(int argc, const char **argv, struct error *err);
 int cmd_evaluate(int argc, const char **argv, struct error *err);
 int cmd_features(int argc, const char **argv, struct error *err);
 int cmd_finetune(int argc, const char **argv, struct error *err);
+int cmd_grow(int argc, const char **argv, struct error *err);
 int cmd_info(int argc, const char **argv, struct error *err);
 int cmd_plot(int argc, const char **argv, struct error *err);
 int cmd_prune(int argc, const char **argv, struct error *err);

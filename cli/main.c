@@ -25,6 +25,7 @@ const struct command commands[] = {
     {"convert", "turn an upstream checkpoint into an antiphon model", cmd_convert},
     {"features", "write a model's representations and scores of a recording", cmd_features},
     {"finetune", "train a model for diarization", cmd_finetune},
+    {"grow", "give a pruned model room to learn more", cmd_grow},
     {"prune", "make a smaller model that does the same", cmd_prune},
     {"simulate", "make meetings from recordings of one person each", cmd_simulate},
     {"evaluate", "frame errors of a model on meetings with a reference", cmd_evaluate},

@@ -80,6 +80,15 @@ static void model_place(struct model *m)
                               &m->arena);
 }
 
+const struct param *model_find_param(const struct model *m, const char *name)
+{
+    for (int i = 0; i < m->n_params; i++) {
+        if (!strcmp(m->list[i].name, name))
+            return &m->list[i];
+    }
+    return NULL;
+}
+
 void model_derive(struct model *m)
 {
     extractor_weights_fill(&m->extractor, &m->config, &m->params);

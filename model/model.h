@@ -73,6 +73,9 @@ int model_open_arch(struct model *m, const char *arch, uint64_t seed, const stru
 int model_open_config(struct model *m, const char *json, const struct reach *reach,
                       struct error *err);
 
+/* The tensor of that name, or NULL. */
+const struct param *model_find_param(const struct model *m, const char *name);
+
 /* Derives the weights anew from the parameters. */
 void model_derive(struct model *m);
 

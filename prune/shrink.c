@@ -2,6 +2,7 @@
 #include "prune/shrink.h"
 
 #include "model/json.h"
+#include "prune/shape_json.h"
 
 #include <cjson/cJSON.h>
 #include <stdlib.h>
@@ -22,30 +23,24 @@ static int count_open(const struct gate *g, int n)
 }
 
 /* What is left of a layer. */
-struct left {
-    int attention, feed_forward, heads, ff;
-};
-
-static struct left left_of(const struct wavlm_config *w, const struct gates *g, int i)
+static struct layer_shape left_of(const struct wavlm_config *w, const struct gates *g, int i)
 {
     const struct layer_shape *l = &w->layer[i];
+    const struct gate *heads = gates_find(g, GATE_HEADS, i);
     const struct gate *attlayer = gates_find(g, GATE_ATTLAYER, i);
     const struct gate *ffnlayer = gates_find(g, GATE_FFNLAYER, i);
-    struct left left = {
-        .heads = count_open(gates_find(g, GATE_HEADS, i), l->n_heads),
-        .ff = count_open(gates_find(g, GATE_INTERM, i), l->ff),
-    };
+    struct layer_shape left = {.total_heads = l->total_heads,
+                               .ff = count_open(gates_find(g, GATE_INTERM, i), l->ff)};
 
-    left.attention = l->has_attention && left.heads && (!attlayer || is_open(attlayer, 0));
-    left.feed_forward = l->has_feed_forward && left.ff && (!ffnlayer || is_open(ffnlayer, 0));
+    for (int h = 0; h < l->n_heads; h++) {
+        if (is_open(heads, h))
+            left.heads[left.n_heads++] = l->heads[h];
+    }
+    left.has_attention = l->has_attention && left.n_heads && (!attlayer || is_open(attlayer, 0));
+    left.has_feed_forward = l->has_feed_forward && left.ff && (!ffnlayer || is_open(ffnlayer, 0));
+    if (!left.has_feed_forward)
+        left.ff = 0;
     return left;
-}
-
-/* In its place, so that the keys stand in upstream's order. */
-static void replace(cJSON *object, const char *key, cJSON *value)
-{
-    if (!cJSON_ReplaceItemInObjectCaseSensitive(object, key, value))
-        cJSON_AddItemToObject(object, key, value);
 }
 
 static int cut_convs(cJSON *wavlm, const struct wavlm_config *w, const struct gates *g,
@@ -64,32 +59,17 @@ static int cut_convs(cJSON *wavlm, const struct wavlm_config *w, const struct ga
         }
         json_add(convs, cJSON_CreateIntArray(conv, 3));
     }
-    replace(wavlm, "extractor_conv_layer_config", convs);
+    shape_json_replace(wavlm, "extractor_conv_layer_config", convs);
     return 0;
 }
 
 static void cut_layers(cJSON *wavlm, const struct wavlm_config *w, const struct gates *g)
 {
-    cJSON *attention = cJSON_CreateArray(), *feed_forward = cJSON_CreateArray();
-    cJSON *remaining = cJSON_CreateArray(), *ff = cJSON_CreateArray();
+    struct layer_shape left[MAX_LAYERS];
 
-    for (int i = 0; i < w->n_layers; i++) {
-        const struct gate *heads_gate = gates_find(g, GATE_HEADS, i);
-        struct left left = left_of(w, g, i);
-        cJSON *heads = cJSON_CreateArray();
-        for (int h = 0; h < w->layer[i].n_heads; h++) {
-            if (is_open(heads_gate, h))
-                json_add(heads, cJSON_CreateNumber(w->layer[i].heads[h]));
-        }
-        json_add(attention, cJSON_CreateBool(left.attention));
-        json_add(feed_forward, cJSON_CreateBool(left.feed_forward));
-        json_add(remaining, heads);
-        json_add(ff, cJSON_CreateNumber(left.feed_forward ? left.ff : 0));
-    }
-    replace(wavlm, "encoder_use_attention", attention);
-    replace(wavlm, "encoder_use_feed_forward", feed_forward);
-    replace(wavlm, "encoder_remaining_heads", remaining);
-    replace(wavlm, "encoder_ff_interm_features", ff);
+    for (int i = 0; i < w->n_layers; i++)
+        left[i] = left_of(w, g, i);
+    shape_json_layers(wavlm, left, w->n_layers);
 }
 
 static char *cut_config_json(const struct model *m, const char *config, const struct gates *g,
@@ -108,7 +88,7 @@ static char *cut_config_json(const struct model *m, const char *config, const st
         cut_layers(wavlm, &m->config.wavlm, g);
         for (size_t i = 0; i < sizeof(flags) / sizeof(*flags); i++) {
             if (cJSON_GetObjectItemCaseSensitive(wavlm, flags[i]))
-                replace(wavlm, flags[i], cJSON_CreateFalse());
+                shape_json_replace(wavlm, flags[i], cJSON_CreateFalse());
         }
         json = cJSON_PrintUnformatted(root);
         if (!json)
@@ -216,20 +196,11 @@ static int cut_tensor(float *to, const float *from, const struct model_config *c
     return status;
 }
 
-static const struct param *find_param(const struct model *m, const char *name)
-{
-    for (int i = 0; i < m->n_params; i++) {
-        if (!strcmp(m->list[i].name, name))
-            return &m->list[i];
-    }
-    return NULL;
-}
-
 static int cut_tensors(struct model *cut, const struct model *m, const struct gates *g,
                        struct error *err)
 {
     for (int i = 0; i < cut->n_params; i++) {
-        const struct param *p = &cut->list[i], *old = find_param(m, p->name);
+        const struct param *p = &cut->list[i], *old = model_find_param(m, p->name);
         const float *values = old ? param_values(&m->params, old) : NULL;
         if (!values)
             continue; // a counter that the file lacked
