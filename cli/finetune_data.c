@@ -36,6 +36,8 @@ static int open_simulation(struct simulation *sim, struct speech_bank *bank, con
         settings.voices = voices;
     if (train)
         settings.manner = (float)d->manner;
+    if (train && d->excerpts > 0)
+        settings.excerpts = d->excerpts;
     if (train && d->tracts > 0)
         settings.tracts = d->tracts;
     settings.max_speakers = d->max_speakers > 0 ? d->max_speakers : speakers_of(c);
@@ -70,7 +72,7 @@ int finetune_data_check(const struct finetune_data *d, struct error *err)
         {"max-speakers", d->max_speakers, 0, 64}, {"voices", d->voices, 0, 7},
         {"tracts", d->tracts, 0, 3}, {"manner", d->manner, 0, 20},
         {"dev-voices", d->dev_voices, 0, 7}, {"turn-length", d->turn_length, 0, 100},
-        {"bridge", d->bridge, 0, 10},
+        {"bridge", d->bridge, 0, 10}, {"excerpts", d->excerpts, 0, CLIP_MAX_EXCERPTS},
     };
 
     return options_in_range(ranges, sizeof(ranges) / sizeof(*ranges), err);
@@ -111,6 +113,8 @@ int finetune_sources_open(struct finetune_sources *s, const struct finetune_data
         return fail(err, "give one of --data and --speech: what to train on");
     if (d->data && d->tracts > 0)
         return fail(err, "--tracts goes with --speech");
+    if (d->data && d->excerpts > 0)
+        return fail(err, "--excerpts goes with --speech");
     if (d->data && d->manner > 0.0)
         return fail(err, "--manner goes with --speech");
     if (!(asked >= 0.5 && asked <= 600.0))

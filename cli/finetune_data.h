@@ -14,6 +14,7 @@ struct finetune_data {
     double chunk_seconds, shift_seconds, augment;
     int min_speakers, max_speakers, voices, tracts, dev_voices;
     double turn_length, bridge, manner;
+    int excerpts;
 };
 
 #define FINETUNE_DATA_OPTIONS(d)                                                                   \
@@ -41,8 +42,10 @@ struct finetune_data {
          "times so many, by other vocal tracts: 1 or 3 (simulated 1)", "N"},                       \
         {"manner", 0, POPT_ARG_DOUBLE, &(d).manner, 0,                                             \
          "percent that a simulated speaker's pitch varies from turn to turn (0)", "PERCENT"},      \
+        {"excerpts", 0, POPT_ARG_INT, &(d).excerpts, 0,                                            \
+         "clips in a row that are of one simulated meeting (1)", "N"},                             \
         {"dev-voices", 0, POPT_ARG_INT, &(d).dev_voices, 0,                                        \
-         "the same for --dev-speech (1: as recorded)", "N"},                                       \
+         "of each speaker of --dev-speech (1: as recorded)", "N"},                                       \
         {"turn-length", 0, POPT_ARG_DOUBLE, &(d).turn_length, 0,                                   \
          "of simulated turns, to AMI's (1); below 1 is livelier", "F"},                            \
         {"bridge", 0, POPT_ARG_DOUBLE, &(d).bridge, 0,                                             \

@@ -12,7 +12,7 @@
 
 #include <stdint.h>
 
-enum { CLIP_MAX_SPEAKERS = 8 };
+enum { CLIP_MAX_SPEAKERS = 8, CLIP_MAX_EXCERPTS = 8 };
 
 struct clip {
     float *samples;     // [n_samples] 16 kHz, mono
@@ -27,12 +27,18 @@ struct clip {
 struct clip_source {
     int64_t n_samples;  // of every clip
     int n_known;        // speakers with a number, for the speaker-vector loss; 0: none
+    int excerpts;       // examples k n .. k n + n - 1 are of one meeting, as numbers tell; 0: n = 1
     uint64_t epoch;     // clips until all data was seen once; 0: no such thing (simulation)
     /* Fills a clip initialised for n_samples. Thread: any, several at once. */
     int (*get)(struct clip *clip, const struct clip_source *source, uint64_t index,
                struct error *err);
     void (*close)(struct clip_source *source);
 };
+
+static inline int clip_excerpts(const struct clip_source *source)
+{
+    return source->excerpts > 1 ? source->excerpts : 1;
+}
 
 int clip_init(struct clip *clip, int64_t n_samples, struct error *err);
 void clip_release(struct clip *clip);

@@ -28,6 +28,8 @@ struct simulate_space {
     int voice_room;
     uint8_t *marks;            // [n_speakers, n_steps] 1: speech at sample 160 s + 40
     int64_t n_steps, marks_room;
+    float *sound_of_all;       // [sound_room] a meeting of which several clips are made
+    int64_t sound_room;
     struct convolve_space convolve;
     struct response response;
     struct simulate_space *next;

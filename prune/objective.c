@@ -178,84 +178,120 @@ void objective_scores(const struct objective *o, struct objective_sums *sums, fl
     sums->clips += 1;
 }
 
-/* unit[k] = v[t] / |v[t]| of the k-th frame with one speaker; their number. */
-static int gather_units(float *unit, const float *vectors, const struct clip *clip, int E)
-{
-    int n = 0;
+/* Frames in which one speaker is alone, of all clips. */
+struct solo {
+    int n, n_speakers;
+    int *row;    // [n] of the vectors
+    int *who;    // [n] 0 .. n_speakers - 1
+    float *unit; // [n,E]
+    int count[CLIP_MAX_EXCERPTS * CLIP_MAX_SPEAKERS]; // frames of each speaker
+};
 
-    for (int t = 0; t < clip->n_frames; t++) {
-        const float *v = vectors + (size_t)t * (size_t)E;
-        double squares = 1e-12;
-        if (clip_alone(clip, t) < 0)
-            continue;
-        for (int e = 0; e < E; e++)
-            squares += (double)v[e] * v[e];
-        float scale = (float)(1.0 / sqrt(squares));
-        for (int e = 0; e < E; e++)
-            unit[(size_t)n * (size_t)E + (size_t)e] = v[e] * scale;
-        n++;
+/* Who speaks in a clip's column: the one who had that number before, or somebody new. */
+static int solo_speaker(int *n_speakers, int32_t *numbers, int32_t number)
+{
+    for (int s = 0; number >= 0 && s < *n_speakers; s++) {
+        if (numbers[s] == number)
+            return s;
     }
-    return n;
+    numbers[*n_speakers] = number;
+    return (*n_speakers)++;
 }
 
-size_t objective_scratch_floats(int T, int E)
+/* x / |x|; returns |x|. */
+static float make_unit(float *unit, const float *x, int E)
 {
-    return 2 * (size_t)T * (size_t)E + (size_t)E * (size_t)(E + CLIP_MAX_SPEAKERS);
+    double squares = 1e-12;
+
+    for (int e = 0; e < E; e++)
+        squares += (double)x[e] * x[e];
+    float length = (float)sqrt(squares);
+    for (int e = 0; e < E; e++)
+        unit[e] = x[e] / length;
+    return length;
+}
+
+static void gather_solo(struct solo *solo, const float *vectors, const struct clip *clips,
+                        int n_clips, int E)
+{
+    int32_t numbers[CLIP_MAX_EXCERPTS * CLIP_MAX_SPEAKERS];
+    int first = 0;
+
+    for (int c = 0; c < n_clips; first += clips[c].n_frames, c++) {
+        int who[CLIP_MAX_SPEAKERS];
+        for (int k = 0; k < CLIP_MAX_SPEAKERS; k++)
+            who[k] = k < clips[c].n_speakers
+                         ? solo_speaker(&solo->n_speakers, numbers, clips[c].speaker[k]) : -1;
+        for (int t = 0; t < clips[c].n_frames; t++) {
+            int column = clip_alone(&clips[c], t), n = solo->n;
+            if (column < 0 || who[column] < 0)
+                continue;
+            solo->row[n] = first + t;
+            solo->who[n] = who[column];
+            solo->count[who[column]]++;
+            make_unit(solo->unit + (size_t)n * (size_t)E,
+                      vectors + (size_t)(first + t) * (size_t)E, E);
+            solo->n++;
+        }
+    }
+}
+
+size_t objective_scratch_floats(int n_clips, int T, int E)
+{
+    size_t rows = (size_t)n_clips * (size_t)T, width = (size_t)E;
+
+    return 2 * rows * width + 2 * rows + width * (width + (size_t)n_clips * CLIP_MAX_SPEAKERS);
+}
+
+/* n^2 L = |V'V|^2 - 2 |V'Y|^2 + |Y'Y|^2, with vv [E,E] = V'V and vy [S,E] = Y'V. */
+static double affinity_loss(const struct solo *solo, const float *vv, const float *vy, int E)
+{
+    double loss = 0.0;
+
+    for (int i = 0; i < E * E; i++)
+        loss += (double)vv[i] * vv[i];
+    for (int i = 0; i < solo->n_speakers * E; i++)
+        loss -= 2.0 * (double)vy[i] * vy[i];
+    for (int s = 0; s < solo->n_speakers; s++)
+        loss += (double)solo->count[s] * solo->count[s];
+    return loss / ((double)solo->n * solo->n);
 }
 
 /* With unit vectors as rows of V [n,E] and one-hot labels Y [n,S]:
- * n^2 L = |V'V|^2 - 2 |V'Y|^2 + |Y'Y|^2,  n^2 dL/dV = 4 (V V'V - Y Y'V). */
-void objective_affinity(const struct objective *o, struct objective_sums *sums, float *slopes,
-                        const float *vectors, const struct clip *clip, int E, float weight,
+ * n^2 dL/dV = 4 (V V'V - Y Y'V). */
+void objective_affinity(struct objective_sums *sums, float *slopes, const float *vectors,
+                        const struct clip *clips, int n_clips, int E, float weight,
                         float *scratch)
 {
-    enum { S = CLIP_MAX_SPEAKERS };
-    int n, counts[S] = {0}, k = 0;
-    size_t rows = (size_t)clip->n_frames * (size_t)E;
-    float *unit = scratch, *by_unit = unit + rows, *vv = by_unit + rows, *vy = vv + E * E;
-    double loss = 0.0;
+    size_t rows = (size_t)n_clips * (size_t)clips[0].n_frames, width = (size_t)E;
+    float *by_unit = scratch + rows * width, *vv = by_unit + rows * width, *vy = vv + E * E;
+    int *indices = (int *)(void *)(vy + (size_t)n_clips * CLIP_MAX_SPEAKERS * width);
+    struct solo solo = {.row = indices, .who = indices + rows, .unit = scratch};
 
-    memset(slopes, 0, (size_t)clip->n_frames * (size_t)E * sizeof(float));
-    n = gather_units(unit, vectors, clip, E);
-    if (n < 2)
+    memset(slopes, 0, rows * width * sizeof(float));
+    gather_solo(&solo, vectors, clips, n_clips, E);
+    if (solo.n < 2)
         return;
-    memset(vy, 0, (size_t)S * (size_t)E * sizeof(float));
-    for (int t = 0; t < clip->n_frames; t++) {
-        int who = clip_alone(clip, t);
-        if (who < 0)
-            continue;
+    memset(vy, 0, (size_t)solo.n_speakers * width * sizeof(float));
+    for (int k = 0; k < solo.n; k++) {
         for (int e = 0; e < E; e++)
-            vy[who * E + e] += unit[(size_t)k * (size_t)E + (size_t)e];
-        counts[who]++;
-        k++;
+            vy[solo.who[k] * E + e] += solo.unit[(size_t)k * width + (size_t)e];
     }
-    gemm_tn(vv, E, unit, E, unit, E, E, E, n, 1.0f, 0.0f);
-    for (int i = 0; i < E * E; i++)
-        loss += (double)vv[i] * vv[i];
-    for (int i = 0; i < S * E; i++)
-        loss -= 2.0 * (double)vy[i] * vy[i];
-    for (int s = 0; s < S; s++)
-        loss += (double)counts[s] * counts[s];
-    sums->affinity += loss / ((double)n * n);
+    gemm_tn(vv, E, solo.unit, E, solo.unit, E, E, E, solo.n, 1.0f, 0.0f);
+    sums->affinity += n_clips * affinity_loss(&solo, vv, vy, E);
 
-    float scale = 4.0f * weight / ((float)n * (float)n);
-    gemm_nn(by_unit, E, unit, E, vv, E, n, E, E, 1.0f, 0.0f);
-    k = 0;
-    for (int t = 0; t < clip->n_frames; t++) {
-        int who = clip_alone(clip, t);
-        const float *v = vectors + (size_t)t * (size_t)E, *u = unit + (size_t)k * (size_t)E;
-        float *d = slopes + (size_t)t * (size_t)E;
-        double squares = 1e-12, along = 0.0;
-        if (who < 0)
-            continue;
+    float scale = 4.0f * weight * (float)n_clips / ((float)solo.n * (float)solo.n);
+    gemm_nn(by_unit, E, solo.unit, E, vv, E, solo.n, E, E, 1.0f, 0.0f);
+    for (int k = 0; k < solo.n; k++) {
+        const float *by = by_unit + (size_t)k * width;
+        float *d = slopes + (size_t)solo.row[k] * width, *u = solo.unit + (size_t)k * width;
+        float length = make_unit(u, vectors + (size_t)solo.row[k] * width, E);
+        double along = 0.0;
         for (int e = 0; e < E; e++) {
-            d[e] = scale * (by_unit[(size_t)k * (size_t)E + (size_t)e] - vy[who * E + e]);
-            squares += (double)v[e] * v[e];
+            d[e] = scale * (by[e] - vy[solo.who[k] * E + e]);
             along += (double)d[e] * u[e];
         }
-        float length = (float)sqrt(squares);
         for (int e = 0; e < E; e++) // through v / |v|
             d[e] = (d[e] - (float)along * u[e]) / length;
-        k++;
     }
 }

@@ -46,15 +46,16 @@ void objective_assign_hard(int *to, const struct objective *o, const float *scor
 void objective_scores(const struct objective *o, struct objective_sums *sums, float *slopes,
                       const float *scores, const struct clip *clip, float weight);
 
-/* The deep-clustering loss of vectors [T,E], made unit, over frames in which one
- * speaker is alone: |V V' - Y Y'|^2 / n^2 (Hershey et al. 2016). slopes [T,E]
- * are overwritten; scratch holds
- * objective_scratch_floats. */
-void objective_affinity(const struct objective *o, struct objective_sums *sums, float *slopes,
-                        const float *vectors, const struct clip *clip, int E, float weight,
+/* The deep-clustering loss of vectors [n_clips T,E], made unit, over frames in which one
+ * speaker is alone: |V V' - Y Y'|^2 / n^2 (Hershey et al. 2016). At most CLIP_MAX_EXCERPTS
+ * clips of one meeting are taken as one, for each of which it counts: a speaker is who has the
+ * same number, or, without numbers, the column of one clip. slopes [n_clips T,E] are
+ * overwritten; scratch holds objective_scratch_floats. */
+void objective_affinity(struct objective_sums *sums, float *slopes, const float *vectors,
+                        const struct clip *clips, int n_clips, int E, float weight,
                         float *scratch);
 
-size_t objective_scratch_floats(int T, int E);
+size_t objective_scratch_floats(int n_clips, int T, int E);
 
 /* Sums of doubles, for adding up over threads and ranks. */
 enum { OBJECTIVE_SUMS = sizeof(struct objective_sums) / sizeof(double) };

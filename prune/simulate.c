@@ -17,7 +17,7 @@ const struct simulate_settings simulate_defaults = {
     .voices = 5, .tracts = 1, .level_sd = 4.0f, .turn_sd = 2.0f, .aside_db = -3.0f,
     .p_close = 0.25f, .p_measured = 0.15f, .p_far = 0.4f,
     .near_low = 0.2f, .near_high = 1.2f, .far_low = 1.0f, .far_high = 4.5f,
-    .rt60_low = 0.1f, .rt60_high = 0.8f, .bridge = 0.5f,
+    .rt60_low = 0.1f, .rt60_high = 0.8f, .bridge = 0.5f, .excerpts = 1,
     .body = BODY_DEFAULTS, .channel = CHANNEL_DEFAULTS,
 };
 
@@ -44,6 +44,8 @@ static int check(const struct simulate_settings *x, const struct speech_bank *sp
           x->body.laughs <= 60.0f && x->body.stirs >= 0.0f && x->body.stirs <= 60.0f))
         return fail(err, "%g breaths, %g laughs and %g stirs a minute: should be 0 to 60",
                     x->body.breaths, x->body.laughs, x->body.stirs);
+    if (x->excerpts < 1 || x->excerpts > CLIP_MAX_EXCERPTS)
+        return fail(err, "%d excerpts of a meeting: should be 1 to %d", x->excerpts, CLIP_MAX_EXCERPTS);
     if (!(x->manner >= 0.0f && x->manner <= 20.0f))
         return fail(err, "manner of %g percent: should be 0 to 20", x->manner);
     return 0;
@@ -78,14 +80,14 @@ static void space_give(struct simulation *s, struct simulate_space *m)
     pthread_mutex_unlock(&s->lock);
 }
 
-/* Columns of the clip: the speakers of the meeting by the frames they speak in. */
-static void label(struct clip *clip, const struct simulate_space *m)
+/* Columns of the clip, which begins at a step of the meeting: its speakers by the frames they speak in. */
+static void label(struct clip *clip, const struct simulate_space *m, int64_t step)
 {
     int count[TURN_SPEAKERS] = {0}, done[TURN_SPEAKERS] = {0};
 
     for (int i = 0; i < m->n_speakers; i++) {
         for (int f = 0; f < clip->n_frames; f++)
-            count[i] += m->marks[i * m->n_steps + 2 * f + 1];
+            count[i] += m->marks[i * m->n_steps + step + 2 * f + 1];
     }
     clip->n_speakers = 0;
     memset(clip->labels, 0, (size_t)clip->n_frames * CLIP_MAX_SPEAKERS);
@@ -103,8 +105,24 @@ static void label(struct clip *clip, const struct simulate_space *m)
         clip->speaker[k] = m->speakers[best].voice;
         clip->n_speakers++;
         for (int f = 0; f < clip->n_frames; f++)
-            clip->labels[f * CLIP_MAX_SPEAKERS + k] = m->marks[best * m->n_steps + 2 * f + 1];
+            clip->labels[f * CLIP_MAX_SPEAKERS + k] =
+                m->marks[best * m->n_steps + step + 2 * f + 1];
     }
+}
+
+/* Memory for the sound of a meeting of n samples, silent. */
+static float *sound_of_all(struct simulate_space *m, int64_t n, struct error *err)
+{
+    if (m->sound_room < n) {
+        free(m->sound_of_all);
+        m->sound_of_all = malloc((size_t)n * sizeof(float));
+        m->sound_room = m->sound_of_all ? n : 0;
+    }
+    if (!m->sound_of_all)
+        fail(err, "out of memory for a meeting");
+    else
+        memset(m->sound_of_all, 0, (size_t)n * sizeof(float));
+    return m->sound_of_all;
 }
 
 /* A clip is a part of a meeting that has been going on for a while. */
@@ -113,24 +131,30 @@ static int get(struct clip *clip, const struct clip_source *source, uint64_t ind
 {
     struct simulation *s = (struct simulation *)(void *)source; // its first member
     struct simulate_space *m = space_take(s, err);
+    int64_t steps = (source->n_samples + ACTIVITY_STEP - 1) / ACTIVITY_STEP; // from clip to clip
+    int excerpts = s->settings.excerpts, which = (int)(index % (uint64_t)excerpts);
+    int64_t n = (excerpts - 1) * steps * ACTIVITY_STEP + source->n_samples;
     struct random rng;
+    float *sound;
     int status;
 
     if (!m)
         return -1;
-    draw_begin(&rng, s->seed, index);
+    draw_begin(&rng, s->seed, index / (uint64_t)excerpts);
     snprintf(clip->origin, sizeof(clip->origin), "simulated clip %llu of seed %llu",
              (unsigned long long)index, (unsigned long long)s->seed);
     status = clip->n_samples == source->n_samples
                  ? 0 : fail(err, "a clip of %lld samples for a source of %lld",
                             (long long)clip->n_samples, (long long)source->n_samples);
     if (status == 0)
-        status = meeting_draw(m, s, 0.01 * draw_below(&rng, 1500), clip->n_samples, 5.0, &rng,
-                              err);
-    if (status == 0) {
-        memset(clip->samples, 0, (size_t)clip->n_samples * sizeof(float));
-        label(clip, m);
-        meeting_render(m, s, clip->samples, clip->n_samples, &rng);
+        status = meeting_draw(m, s, 0.01 * draw_below(&rng, 1500), n, 5.0, &rng, err);
+    if (status == 0 && (sound = sound_of_all(m, n, err)) != NULL) {
+        label(clip, m, which * steps);
+        meeting_render(m, s, sound, n, &rng);
+        memcpy(clip->samples, sound + which * steps * ACTIVITY_STEP,
+               (size_t)clip->n_samples * sizeof(float));
+    } else {
+        status = -1;
     }
     space_give(s, m);
     return status;
@@ -149,7 +173,7 @@ int simulation_open(struct simulation *s, const struct speech_bank *speech,
     *s = (struct simulation){
         .source = {.n_samples = llrint(clip_seconds * 16000.0),
                    .n_known = settings->voices * settings->tracts * speech->n_speakers,
-                   .get = get, .close = close_source},
+                   .excerpts = settings->excerpts, .get = get, .close = close_source},
         .speech = speech, .noise = noise, .rooms = rooms, .settings = *settings, .seed = seed,
     };
     if (check(settings, speech, err) ||
@@ -175,6 +199,7 @@ void simulation_close(struct simulation *s)
         body_plan_release(&m->body);
         free(m->stretches);
         free(m->marks);
+        free(m->sound_of_all);
         free(m->voice);
         free(m);
     }

@@ -188,6 +188,9 @@ static int trainer_start(struct trainer *t, const struct checkpoint *weights, st
         return -1;
     t->list = t->model.list;
     t->n_params = t->model.n_params;
+    if (t->settings.batch % clip_excerpts(t->source))
+        return fail(err, "a batch of %d clips, of which %d are of one meeting each: take a multiple",
+                    t->settings.batch, clip_excerpts(t->source));
     if (!t->model.config.readout.present && !t->distiller)
         return fail(err, "the model has no readout: nothing says who speaks");
     if (t->settings.dropout >= 0.0)
@@ -210,8 +213,8 @@ static int trainer_start(struct trainer *t, const struct checkpoint *weights, st
         heads_begin_from(&t->heads, weights);
     model_derive(&t->model);
 
-    t->n_workers = t->settings.threads < t->settings.batch ? t->settings.threads
-                                                           : t->settings.batch;
+    int groups = t->settings.batch / clip_excerpts(t->source); // of clips that stay together
+    t->n_workers = t->settings.threads < groups ? t->settings.threads : groups;
     t->workers = calloc((size_t)t->n_workers, sizeof(*t->workers));
     t->gradients = calloc((size_t)t->n_workers, sizeof(*t->gradients));
     t->frozen = calloc((size_t)t->n_params, 1);

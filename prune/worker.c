@@ -22,12 +22,12 @@ static int most_blocks(const struct trainer *t)
 int worker_open(struct worker *w, struct trainer *t, int index, struct error *err)
 {
     const struct model_config *c = &t->model.config;
-    int n = t->n_workers, E = c->readout.embedding;
+    int n = t->n_workers, E = c->readout.embedding, kin = clip_excerpts(t->source);
     int64_t samples = t->source->n_samples;
 
     *w = (struct worker){.member = {&t->team, index}};
-    w->first = (int)((long)t->settings.batch * index / n);
-    w->n_clips = (int)((long)t->settings.batch * (index + 1) / n) - w->first;
+    w->first = (int)((long)(t->settings.batch / kin) * index / n) * kin; // a meeting's go to one
+    w->n_clips = (int)((long)(t->settings.batch / kin) * (index + 1) / n) * kin - w->first;
     w->stride = t->settings.batch * (t->ranks ? t->ranks->size : 1);
     size_t rows = (size_t)w->n_clips * (size_t)t->n_frames;
 
@@ -51,7 +51,7 @@ int worker_open(struct worker *w, struct trainer *t, int index, struct error *er
     w->sum_slopes = calloc(rows * (size_t)c->wavlm.embed, sizeof(float));
     w->vectors = calloc(rows * (size_t)E + 1, sizeof(float));
     w->vector_slopes = calloc(rows * (size_t)E + 1, sizeof(float));
-    w->scratch = calloc(objective_scratch_floats(t->n_frames, E) + 1, sizeof(float));
+    w->scratch = calloc(objective_scratch_floats(kin, t->n_frames, E) + 1, sizeof(float));
     w->voice_scratch = calloc(voice_loss_scratch_floats(&w->voice, w->n_clips), sizeof(float));
     if (t->mel_weight >= 0) {
         size_t scratch = (mels_scratch_floats() * sizeof(float) + 63) / 64 * 64;
@@ -213,14 +213,14 @@ static void judge_vectors(struct worker *w, struct trainer *t, float weight)
     const struct linear_params *p = &m->params.embedding;
     struct linear_params *d = &w->gradients.params.embedding;
     int T = t->n_frames, C = m->config.wavlm.embed, E = m->config.readout.embedding;
-    int rows = w->n_clips * T;
+    int rows = w->n_clips * T, kin = clip_excerpts(t->source);
 
     linear_forward(w->vectors, w->acts.readout.sum, p->weight, p->bias, rows, C, E);
     memset(w->vector_slopes, 0, (size_t)rows * (size_t)E * sizeof(float));
-    for (int i = 0; w->objective.affinity > 0.0f && i < w->n_clips; i++) {
+    for (int i = 0; w->objective.affinity > 0.0f && i < w->n_clips; i += kin) {
         size_t at = (size_t)i * (size_t)T * (size_t)E;
-        objective_affinity(&w->objective, &w->sums, w->vector_slopes + at, w->vectors + at,
-                           &w->clips[i], E, weight * w->objective.affinity, w->scratch);
+        objective_affinity(&w->sums, w->vector_slopes + at, w->vectors + at, &w->clips[i], kin, E,
+                           weight * w->objective.affinity, w->scratch);
     }
     if (t->voices >= 0) {
         long ramp = t->settings.vector_ramp;

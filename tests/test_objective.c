@@ -99,6 +99,7 @@ static void random_clip(struct clip *clip, float *scores, struct random *rng)
     if (clip_init(clip, 320 * T + 80, &err))
         check_fail("%s", err.text);
     assert_int_equal(clip->n_frames, T);
+    clip->n_speakers = 4;
     for (int t = 0; t < T; t++) {
         for (int s = 0; s < 4; s++)
             clip->labels[t * CLIP_MAX_SPEAKERS + s] = random_bits(rng) % 4 == 0;
@@ -146,36 +147,83 @@ static void test_exact(void **state)
     }
 }
 
-static void test_affinity(void **state)
+enum { KIN = 3, WIDE = 6 };
+
+/* |V V' - Y Y'|^2 / n^2 as it is written, for each clip of the group. */
+static double affinity_by_pairs(const float *v, const struct clip *clips, int n_clips)
 {
-    enum { E = 6 };
+    double loss = 0.0;
+    int n = 0;
+
+    for (int i = 0; i < n_clips * T; i++) {
+        const struct clip *a = &clips[i / T];
+        int who = clip_alone(a, i % T);
+        if (who < 0)
+            continue;
+        n++;
+        for (int j = 0; j < n_clips * T; j++) {
+            const struct clip *b = &clips[j / T];
+            int other = clip_alone(b, j % T);
+            double dot = 0.0, squares[2] = {0.0, 0.0};
+            if (other < 0)
+                continue;
+            for (int e = 0; e < WIDE; e++) {
+                dot += (double)v[i * WIDE + e] * v[j * WIDE + e];
+                squares[0] += (double)v[i * WIDE + e] * v[i * WIDE + e];
+                squares[1] += (double)v[j * WIDE + e] * v[j * WIDE + e];
+            }
+            int same = a == b ? who == other
+                              : a->speaker[who] >= 0 && a->speaker[who] == b->speaker[other];
+            dot = dot / sqrt(squares[0] * squares[1]) - same;
+            loss += dot * dot;
+        }
+    }
+    return n_clips * loss / ((double)n * n);
+}
+
+/* Clips of one meeting: numbers say who is whom, whatever the column; somebody without one is
+ * nobody else's. The loss is the pairs', its slopes are differences'. */
+static void check_affinity(int n_clips)
+{
+    static const int32_t numbers[KIN][4] = {{7, 3, -1, 12}, {3, 12, 5, -1}, {1, -1, 7, 3}};
     struct random rng;
-    struct objective o;
-    struct clip clip;
-    float scores[T * CLASSES], v[T * E], slopes[T * E], unused[T * E];
-    float *scratch = calloc(objective_scratch_floats(T, E), sizeof(float));
+    struct clip clips[KIN];
+    float scores[T * CLASSES], v[KIN * T * WIDE], slopes[KIN * T * WIDE], unused[KIN * T * WIDE];
+    float *scratch = calloc(objective_scratch_floats(n_clips, T, WIDE), sizeof(float));
 
     random_init(&rng, check_seed());
-    objective_init(&o, &readout);
-    random_clip(&clip, scores, &rng);
-    check_fill(v, T * E, &rng);
+    for (int i = 0; i < n_clips; i++) {
+        random_clip(&clips[i], scores, &rng);
+        memcpy(clips[i].speaker, numbers[i], sizeof(numbers[i]));
+    }
+    check_fill(v, (size_t)(n_clips * T * WIDE), &rng);
     struct objective_sums at = {0};
-    objective_affinity(&o, &at, slopes, v, &clip, E, 1.0f, scratch);
-    assert_true(at.affinity > 0.0);
-    for (int i = 0; i < T * E; i += 7) {
+    objective_affinity(&at, slopes, v, clips, n_clips, WIDE, 1.0f, scratch);
+    double want = affinity_by_pairs(v, clips, n_clips);
+    if (fabs(at.affinity - want) > 1e-5 * want)
+        check_fail("affinity of %d clips: %g, by pairs %g", n_clips, at.affinity, want);
+    for (int i = 0; i < n_clips * T * WIDE; i += 7) {
         float kept = v[i], step = 1e-2f;
         struct objective_sums up = {0}, down = {0};
         v[i] = kept + step;
-        objective_affinity(&o, &up, unused, v, &clip, E, 1.0f, scratch);
+        objective_affinity(&up, unused, v, clips, n_clips, WIDE, 1.0f, scratch);
         v[i] = kept - step;
-        objective_affinity(&o, &down, unused, v, &clip, E, 1.0f, scratch);
+        objective_affinity(&down, unused, v, clips, n_clips, WIDE, 1.0f, scratch);
         v[i] = kept;
         double slope = (up.affinity - down.affinity) / (2.0 * step);
         if (fabs(slope - slopes[i]) > 0.02 * fabs(slope) + 2e-5)
             check_fail("affinity: slope %g, gradient %g", slope, slopes[i]);
     }
     free(scratch);
-    clip_release(&clip);
+    for (int i = 0; i < n_clips; i++)
+        clip_release(&clips[i]);
+}
+
+static void test_affinity(void **state)
+{
+    check_affinity(1);
+    check_affinity(2);
+    check_affinity(KIN);
 }
 
 /* Two clips of three solo stretches each, and one with next to none. */

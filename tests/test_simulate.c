@@ -271,6 +271,45 @@ static void test_manner(void **state)
     simulation_close(&varied);
 }
 
+/* Clips of one meeting are one long clip's parts, sound and labels. */
+static void test_excerpts(void **state)
+{
+    enum { N = 3, FRAMES = 200 }; // of 4 s
+    struct simulate_settings settings = simulate_defaults;
+    struct simulation whole, parts;
+    struct clip all, part;
+    struct error err;
+
+    settings.p_nobody = settings.p_sparse = 0.0f;
+    begin(&whole, &settings, 4.0 * N, check_seed());
+    settings.excerpts = N;
+    begin(&parts, &settings, 4.0, check_seed());
+    assert_int_equal(clip_excerpts(&whole.source), 1);
+    assert_int_equal(clip_excerpts(&parts.source), N);
+    assert_int_equal(clip_init(&all, whole.source.n_samples, &err), 0);
+    assert_int_equal(clip_init(&part, parts.source.n_samples, &err), 0);
+    for (uint64_t i = 0; i < 5 * N; i++) {
+        size_t at = (size_t)(i % N);
+        assert_int_equal(whole.source.get(&all, &whole.source, i / N, &err), 0);
+        assert_int_equal(parts.source.get(&part, &parts.source, i, &err), 0);
+        assert_memory_equal(part.samples, all.samples + at * (size_t)part.n_samples,
+                            (size_t)part.n_samples * sizeof(float));
+        for (int k = 0; k < part.n_speakers; k++) {
+            int column = 0;
+            while (column < all.n_speakers && all.speaker[column] != part.speaker[k])
+                column++;
+            assert_true(column < all.n_speakers);
+            for (size_t f = 0; f < (size_t)part.n_frames; f++)
+                assert_int_equal(part.labels[f * CLIP_MAX_SPEAKERS + (size_t)k],
+                                 all.labels[(at * FRAMES + f) * CLIP_MAX_SPEAKERS + (size_t)column]);
+        }
+    }
+    clip_release(&all);
+    clip_release(&part);
+    simulation_close(&whole);
+    simulation_close(&parts);
+}
+
 /* A sine, slower and faster, is a sine of the other pitch. */
 static void test_speeds(void **state)
 {
@@ -435,7 +474,7 @@ int main(void)
         cmocka_unit_test(test_same_bits), cmocka_unit_test(test_labels_against_energy),
         cmocka_unit_test(test_clips), cmocka_unit_test(test_tracts), cmocka_unit_test(test_speeds),
         cmocka_unit_test(test_meeting), cmocka_unit_test(test_one_voice),
-        cmocka_unit_test(test_manner), cmocka_unit_test(test_sparse),
+        cmocka_unit_test(test_manner), cmocka_unit_test(test_excerpts), cmocka_unit_test(test_sparse),
         cmocka_unit_test(test_bad_settings),
     };
 
