@@ -24,7 +24,7 @@ struct arguments {
     const char *speech, *noise, *rir, *output, *format, *like, *uem;
     int meetings, min_speakers, max_speakers, voices, tracts, threads, fit;
     long long seed;
-    double minutes, overlap, manner;
+    double minutes, overlap, manner, colour;
 };
 
 /* What the simulation is to resemble. */
@@ -192,6 +192,7 @@ static int simulate(const struct arguments *a, struct error *err)
     settings.voices = a->voices;
     settings.tracts = a->tracts;
     settings.manner = (float)a->manner;
+    settings.colour = (float)a->colour;
     settings.turns.model = &target.model;
     if (status == 0)
         status = simulate_folder_check_place(&f, err) || open_banks(&b, a, err) ? -1 : 0;
@@ -231,6 +232,8 @@ static int check_arguments(const struct arguments *a, struct error *err)
         return fail(err, "--overlap %g wants more than one speaker", a->overlap);
     if (!(a->manner >= 0.0 && a->manner <= 20.0))
         return fail(err, "--manner %g: should be 0 to 20 percent of the pitch", a->manner);
+    if (!(a->colour >= 0.0 && a->colour <= 20.0))
+        return fail(err, "--colour %g: should be 0 to 20 dB", a->colour);
     if (a->threads < 1 || a->threads > 64)
         return fail(err, "--threads %d: should be 1 to 64", a->threads);
     if (a->seed < 0)
@@ -259,6 +262,8 @@ int cmd_simulate(int argc, const char **argv, struct error *err)
          "times so many, by other vocal tracts: 1 (as recorded) or 3 [1]", "N"},
         {"manner", 0, POPT_ARG_DOUBLE, &a.manner, 0,
          "percent that a speaker's pitch varies from turn to turn [0]", "PERCENT"},
+        {"colour", 0, POPT_ARG_DOUBLE, &a.colour, 0,
+         "dB that four bands of a speaker's sound vary from turn to turn [0]", "DB"},
         {"overlap", 0, POPT_ARG_DOUBLE, &a.overlap, 0,
          "percent of the speech in which two or more speak [the target's way]", "PERCENT"},
         {"seed", 's', POPT_ARG_LONGLONG, &a.seed, 0, "another seed, other meetings [0]", "N"},

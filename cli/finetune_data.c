@@ -34,8 +34,10 @@ static int open_simulation(struct simulation *sim, struct speech_bank *bank, con
         settings.bridge = (float)d->bridge;
     if (voices > 0)
         settings.voices = voices;
-    if (train)
+    if (train) {
         settings.manner = (float)d->manner;
+        settings.colour = (float)d->colour;
+    }
     if (train && d->excerpts > 0)
         settings.excerpts = d->excerpts;
     if (train && d->tracts > 0)
@@ -70,7 +72,7 @@ int finetune_data_check(const struct finetune_data *d, struct error *err)
         {"chunk", d->chunk_seconds, 0, 600}, {"shift", d->shift_seconds, 0, 3600},
         {"augment", d->augment, 0, 1}, {"min-speakers", d->min_speakers, 0, 64},
         {"max-speakers", d->max_speakers, 0, 64}, {"voices", d->voices, 0, 7},
-        {"tracts", d->tracts, 0, 3}, {"manner", d->manner, 0, 20},
+        {"tracts", d->tracts, 0, 3}, {"manner", d->manner, 0, 20}, {"colour", d->colour, 0, 20},
         {"dev-voices", d->dev_voices, 0, 7}, {"turn-length", d->turn_length, 0, 100},
         {"bridge", d->bridge, 0, 10}, {"excerpts", d->excerpts, 0, CLIP_MAX_EXCERPTS},
     };
@@ -115,6 +117,8 @@ int finetune_sources_open(struct finetune_sources *s, const struct finetune_data
         return fail(err, "--tracts goes with --speech");
     if (d->data && d->excerpts > 0)
         return fail(err, "--excerpts goes with --speech");
+    if (d->data && d->colour > 0.0)
+        return fail(err, "--colour goes with --speech");
     if (d->data && d->manner > 0.0)
         return fail(err, "--manner goes with --speech");
     if (!(asked >= 0.5 && asked <= 600.0))

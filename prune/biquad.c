@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "prune/biquad.h"
 
+#include "prune/draw.h"
+
 #include <math.h>
 
 #define HZ 16000.0f
@@ -54,4 +56,22 @@ void biquad_run(struct biquad *f, float *samples, int64_t n)
     }
     f->z1 = z1;
     f->z2 = z2;
+}
+
+struct biquad_colour biquad_draw_colour(float db, struct random *rng)
+{
+    static const float low[BIQUAD_BANDS] = {90.0f, 350.0f, 1200.0f, 3400.0f};
+    static const float high[BIQUAD_BANDS] = {300.0f, 1000.0f, 3000.0f, 7000.0f};
+    struct biquad_colour c;
+
+    for (int i = 0; i < BIQUAD_BANDS; i++)
+        c.band[i] = biquad_peak(draw_between(rng, low[i], high[i]), draw_between(rng, 0.4f, 1.2f),
+                                db * draw_normal(rng));
+    return c;
+}
+
+void biquad_run_colour(struct biquad_colour *c, float *samples, int64_t n)
+{
+    for (int i = 0; i < BIQUAD_BANDS; i++)
+        biquad_run(&c->band[i], samples, n);
 }

@@ -3,6 +3,8 @@
 #ifndef BIQUAD_H
 #define BIQUAD_H
 
+#include "model/random.h"
+
 #include <stdint.h>
 
 struct biquad {
@@ -17,5 +19,16 @@ struct biquad biquad_peak(float hz, float q, float db);
 
 /* In place; the state goes on from the last call. */
 void biquad_run(struct biquad *f, float *samples, int64_t n);
+
+enum { BIQUAD_BANDS = 4 };
+
+/* What microphones, rooms and the turn of a head do to a sound: a peak or a dip in each band of
+ * about two octaves, its gain normal with a deviation of db. */
+struct biquad_colour {
+    struct biquad band[BIQUAD_BANDS];
+};
+
+struct biquad_colour biquad_draw_colour(float db, struct random *rng);
+void biquad_run_colour(struct biquad_colour *c, float *samples, int64_t n);
 
 #endif

@@ -9,30 +9,17 @@
 #include <math.h>
 #include <string.h>
 
-enum { EQ_BANDS = 4, FADE = 800 };
-
-/* One band per two octaves, each somewhere in it. */
-static void draw_colour(struct biquad bands[EQ_BANDS], float eq_db, struct random *rng)
-{
-    static const float low[EQ_BANDS] = {90.0f, 350.0f, 1200.0f, 3400.0f};
-    static const float high[EQ_BANDS] = {300.0f, 1000.0f, 3000.0f, 7000.0f};
-
-    for (int i = 0; i < EQ_BANDS; i++)
-        bands[i] = biquad_peak(draw_between(rng, low[i], high[i]), draw_between(rng, 0.4f, 1.2f),
-                               eq_db * draw_normal(rng));
-}
+enum { FADE = 800 };
 
 void channel_colour(struct response *r, float eq_db, struct random *rng)
 {
     enum { RING = 256 };
-    struct biquad bands[EQ_BANDS];
+    struct biquad_colour colour = biquad_draw_colour(eq_db, rng);
     int n = r->n + RING < CONVOLVE_MAX_TAPS ? r->n + RING : CONVOLVE_MAX_TAPS;
 
-    draw_colour(bands, eq_db, rng);
     memset(r->taps + r->n, 0, (size_t)(n - r->n) * sizeof(float));
     r->n = n;
-    for (int i = 0; i < EQ_BANDS; i++)
-        biquad_run(&bands[i], r->taps, r->n);
+    biquad_run_colour(&colour, r->taps, r->n);
 }
 
 /* One noise after another from the bank, each with its own level and a fade. */
@@ -158,11 +145,10 @@ static void set_level(float *x, int64_t n, float gain)
 
 static void colour_all(float *x, int64_t n, float eq_db, struct random *rng)
 {
-    struct biquad bands[EQ_BANDS];
+    struct biquad_colour colour = biquad_draw_colour(eq_db, rng);
 
-    draw_colour(bands, eq_db, rng);
-    for (int i = 0; i < EQ_BANDS && eq_db > 0.0f; i++)
-        biquad_run(&bands[i], x, n);
+    if (eq_db > 0.0f)
+        biquad_run_colour(&colour, x, n);
 }
 
 void channel_apply(float *x, int64_t n, double speech_power, const struct channel_settings *s,

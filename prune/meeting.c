@@ -117,7 +117,7 @@ static int advance(struct meeting_speaker *p, const struct bank_speaker *who,
 
 /* How a turn is spoken: by whom, and how he is in it. With `manner` pitch, vocal effort and,
  * less, resonances vary from turn to turn; the pitch by playing faster, with the resonances put
- * back. */
+ * back. With `colour` so does what the way to the microphone does. */
 static struct stretch draw_manner(const struct simulation *s, const struct plan_turn *turn,
                                   int voice, struct random *rng)
 {
@@ -136,6 +136,9 @@ static struct stretch draw_manner(const struct simulation *s, const struct plan_
         x.resonance *= speed / percent * expf(0.25f * sd * draw_normal(rng));
         x.tilt = TILT_DB * sd * draw_normal(rng);
     }
+    x.colour = s->settings.colour;
+    if (x.colour > 0.0f)
+        x.colour_seed = random_bits(rng);
     return x;
 }
 

@@ -48,6 +48,8 @@ static int check(const struct simulate_settings *x, const struct speech_bank *sp
         return fail(err, "%d excerpts of a meeting: should be 1 to %d", x->excerpts, CLIP_MAX_EXCERPTS);
     if (!(x->manner >= 0.0f && x->manner <= 20.0f))
         return fail(err, "manner of %g percent: should be 0 to 20", x->manner);
+    if (!(x->colour >= 0.0f && x->colour <= 20.0f))
+        return fail(err, "colour of %g dB: should be 0 to 20", x->colour);
     return 0;
 }
 

@@ -32,6 +32,7 @@ struct simulate_settings {
     float level_sd;        // dB, between speakers of a meeting
     float turn_sd;         // dB, between turns of a speaker
     float manner;          // percent, standard deviation of pitch between turns of a speaker
+    float colour;          // dB, of each of four bands, between turns of a speaker
     float aside_db;        // dB, asides to other turns
     float p_close;         // every speaker has a microphone: no room at all
     float p_measured;      // a measured room for each speaker, if there are any

@@ -151,6 +151,12 @@ void voice_render(float *dst, float *raw, const struct stretch *s, const struct 
         struct biquad tilt = biquad_peak(TILT_HZ, TILT_Q, s->tilt);
         biquad_run(&tilt, dst, s->n);
     }
+    if (s->colour > 0.0f) {
+        struct random rng;
+        random_init(&rng, s->colour_seed);
+        struct biquad_colour colour = biquad_draw_colour(s->colour, &rng);
+        biquad_run_colour(&colour, dst, s->n);
+    }
     for (int at = 0; at < s->n; at++)
         dst[at] *= gain * fade(s, at);
 }

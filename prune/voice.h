@@ -50,6 +50,8 @@ struct stretch {
     int percent;     // of the speed
     float resonance; // of what is played so, times the ones it has
     float tilt;      // dB about 3 kHz
+    float colour;    // dB, deviation of its bands (biquad.h); 0: none
+    uint64_t colour_seed;
     int speaker;     // of the meeting
 };
 

@@ -236,8 +236,9 @@ static void test_tracts(void **state)
     simulation_close(&s);
 }
 
-/* In another manner turns sound otherwise, each time the same, and there is as much speech. */
-static void test_manner(void **state)
+/* With `varied` turns sound otherwise than plainly, each time the same, and there is about as
+ * much speech. */
+static void check_varied(const struct simulate_settings *varied_settings)
 {
     struct simulate_settings settings = simulate_defaults;
     struct simulation plain, varied;
@@ -247,19 +248,20 @@ static void test_manner(void **state)
 
     settings.p_nobody = settings.p_sparse = 0.0f;
     begin(&plain, &settings, 4.0, check_seed());
-    settings.manner = 10.0f;
-    begin(&varied, &settings, 4.0, check_seed());
+    begin(&varied, varied_settings, 4.0, check_seed());
     assert_int_equal(clip_init(&a, plain.source.n_samples, &err), 0);
     assert_int_equal(clip_init(&b, plain.source.n_samples, &err), 0);
     for (uint64_t i = 0; i < 40; i++) {
         assert_int_equal(plain.source.get(&a, &plain.source, i, &err), 0);
         assert_int_equal(varied.source.get(&b, &varied.source, i, &err), 0);
         if (a.n_speakers > 0 && memcmp(a.samples, b.samples, (size_t)a.n_samples * sizeof(float)) == 0)
-            check_fail("clip %d is the same in another manner", (int)i);
+            check_fail("clip %d is the same when speakers vary", (int)i);
         for (int k = 0; k < a.n_frames * CLIP_MAX_SPEAKERS; k++) {
             spoken[0] += a.labels[k];
             spoken[1] += b.labels[k];
         }
+        for (int64_t k = 0; k < b.n_samples; k++)
+            assert_true(isfinite(b.samples[k]) && fabsf(b.samples[k]) < 1.01f);
         assert_int_equal(varied.source.get(&a, &varied.source, i, &err), 0);
         assert_memory_equal(a.samples, b.samples, (size_t)a.n_samples * sizeof(float));
     }
@@ -269,6 +271,18 @@ static void test_manner(void **state)
     clip_release(&b);
     simulation_close(&plain);
     simulation_close(&varied);
+}
+
+static void test_manner(void **state)
+{
+    struct simulate_settings settings = simulate_defaults;
+
+    settings.p_nobody = settings.p_sparse = 0.0f;
+    settings.manner = 10.0f;
+    check_varied(&settings);
+    settings.manner = 0.0f;
+    settings.colour = 4.0f;
+    check_varied(&settings);
 }
 
 /* Clips of one meeting are one long clip's parts, sound and labels. */
@@ -438,18 +452,22 @@ static void test_bad_settings(void **state)
 {
     static const struct {
         int min, max;
-        float rt60, overlap, manner;
+        float rt60, overlap, manner, colour;
+        int excerpts;
         const char *words;
     } bad[] = {
-        {0, 4, 0.5f, 1.0f, 0.0f, "0 to 4 speakers"},
-        {3, 2, 0.5f, 1.0f, 0.0f, "3 to 2 speakers"},
-        {1, 100, 0.5f, 1.0f, 0.0f, "should be 1 to 64"},
-        {1, SPEAKERS + 1, 0.5f, 1.0f, 0.0f, "the speech is of 8"},
-        {1, 4, 3.0f, 1.0f, 0.0f, "reverberation"},
-        {1, 4, 0.5f, -1.0f, 0.0f, "overlap times -1"},
-        {1, 4, 0.5f, NAN, 0.0f, "overlap times"},
-        {1, 4, 0.5f, 1.0f, 20.5f, "manner of 20.5 percent"},
-        {1, 4, 0.5f, 1.0f, NAN, "manner of"},
+        {0, 4, 0.5f, 1.0f, 0.0f, 0.0f, 1, "0 to 4 speakers"},
+        {3, 2, 0.5f, 1.0f, 0.0f, 0.0f, 1, "3 to 2 speakers"},
+        {1, 100, 0.5f, 1.0f, 0.0f, 0.0f, 1, "should be 1 to 64"},
+        {1, SPEAKERS + 1, 0.5f, 1.0f, 0.0f, 0.0f, 1, "the speech is of 8"},
+        {1, 4, 3.0f, 1.0f, 0.0f, 0.0f, 1, "reverberation"},
+        {1, 4, 0.5f, -1.0f, 0.0f, 0.0f, 1, "overlap times -1"},
+        {1, 4, 0.5f, NAN, 0.0f, 0.0f, 1, "overlap times"},
+        {1, 4, 0.5f, 1.0f, 20.5f, 0.0f, 1, "manner of 20.5 percent"},
+        {1, 4, 0.5f, 1.0f, NAN, 0.0f, 1, "manner of"},
+        {1, 4, 0.5f, 1.0f, 0.0f, -1.0f, 1, "colour of -1 dB"},
+        {1, 4, 0.5f, 1.0f, 0.0f, 0.0f, 0, "0 excerpts"},
+        {1, 4, 0.5f, 1.0f, 0.0f, 0.0f, 9, "9 excerpts of a meeting: should be 1 to 8"},
     };
 
     for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
@@ -461,6 +479,8 @@ static void test_bad_settings(void **state)
         x.rt60_high = bad[i].rt60;
         x.turns.overlap = bad[i].overlap;
         x.manner = bad[i].manner;
+        x.colour = bad[i].colour;
+        x.excerpts = bad[i].excerpts;
         assert_int_equal(simulation_open(&s, &bank, NULL, NULL, &x, 8.0, 1, &err), -1);
         if (!strstr(err.text, bad[i].words))
             check_fail("says \"%s\" without \"%s\"", err.text, bad[i].words);
