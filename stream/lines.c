@@ -60,6 +60,7 @@ int lines_take(struct lines *l, const struct report *r)
     case REPORT_BLOCK: print_block(l, r); break;
     case REPORT_END: fprintf(l->out, "%9s  end\n", time); break;
     case REPORT_SPEAKER_NEW: // begins says it
+    case REPORT_SPEAKER_MOVED: // there are many; files have them in the end
     case REPORT_HELLO: break;
     }
     return fflush(l->out) || ferror(l->out) ? -1 : 0;

@@ -73,10 +73,10 @@ int online_run(struct told *told, const char *path, const struct engine_settings
         *err = l.failure;
         status = -1;
     }
-    if (status == 0) {
-        told_settle(told);
+    if (status == 0)
+        status = told_settle(told, err);
+    if (status == 0)
         told_join_names(told);
-    }
     source_close(&s.source);
     return status;
 }

@@ -3,7 +3,7 @@
  *
  * Everything that happens is one report of fixed size, copied by value into
  * the ring of every sink. Within a block the order is: SPEAKER_NEW, then
- * SPEAKER_ON / SPEAKER_OFF / SPEAKER_MERGE / SPEAKER_NAME in time order (of what begins
+ * SPEAKER_ON / SPEAKER_OFF / SPEAKER_MOVED / SPEAKER_MERGE / SPEAKER_NAME in time order (of what begins
  * and ends in the same frame the beginnings first), then the BLOCK itself, which closes
  * it. START is the first report, END the last; open turns are ended by SPEAKER_OFF before
  * END. */
@@ -20,6 +20,7 @@ enum report_type {
     REPORT_SPEAKER_ON,
     REPORT_SPEAKER_OFF,
     REPORT_SPEAKER_MERGE,
+    REPORT_SPEAKER_MOVED, // what one was told to have said another did
     REPORT_SPEAKER_NAME, // a speaker was given another name
     REPORT_HELLO,        // somebody pinged: say hello again
     REPORT_RESET,        // all speakers are forgotten; ids start again from 1
@@ -39,9 +40,9 @@ struct report_start {
 
 struct report_speaker {
     int id;         // from 1, in order of first appearance
-    int merged_id;  // SPEAKER_MERGE: this id was `id` all along
-    double start;   // stream seconds; the turn's start (NEW, ON, OFF)
-    double end;     // stream seconds; OFF only
+    int merged_id;  // SPEAKER_MERGE: this id was `id` all along; MOVED: it was told to speak
+    double start;   // stream seconds; the turn's start (NEW, ON, OFF), or of what was MOVED
+    double end;     // stream seconds; OFF and MOVED only
     double wall;    // Unix seconds at which its block's first sample was captured
     char name[REPORT_NAME_BYTES]; // UTF-8; "speaker 1" unless named
 };

@@ -70,6 +70,7 @@ void scene_take(struct scene *s, const struct report *r)
         memset(s->spoke, 0, sizeof(s->spoke));
         break;
     case REPORT_END: s->ended = 1; break;
+    case REPORT_SPEAKER_MOVED:
     case REPORT_HELLO: break;
     }
 }

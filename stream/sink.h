@@ -67,7 +67,8 @@ struct sinks {
 };
 
 /* rttm: one SPEAKER line a turn, when it has ended; when a plain file is closed, it is written
- * anew by start if two speakers were one, or somebody was named after they first spoke.
+ * anew by start if two speakers were one, somebody had said what another was told to, or was named
+ * after they first spoke.
  *
  * jsonl, one object a line (times in stream seconds, speakers from 1):
  *   start          version model source recording sample_rate block_ms time (UTC),
@@ -78,6 +79,7 @@ struct sinks {
  *   speaker_on     speaker name start
  *   speaker_off    speaker name start end
  *   speaker_merge  speaker merged name: `merged` was `speaker` all along
+ *   speaker_moved  speaker from name start end: what `from` was told to say there `speaker` said
  *   status         seconds dropped (samples) overruns load latency_ms; once a second
  *   end            end
  * A new name shows at the next event; after a reset speaker 1 is new again.

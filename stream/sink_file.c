@@ -138,9 +138,11 @@ static int put_right(const struct sink *s, struct error *err)
         return 0;
     if (outfile_open(&out, s->target, NULL))
         return 0; // in a folder that is not ours: it stays as it was told
-    told_settle(&t->told);
-    told_join_names(&t->told);
-    char *text = rttm_text(&t->told.regions, t->recording, (const char *const *)t->told.names, err);
+    char *text = NULL;
+    if (told_settle(&t->told, err) == 0) {
+        told_join_names(&t->told);
+        text = rttm_text(&t->told.regions, t->recording, (const char *const *)t->told.names, err);
+    }
     int status = text ? outfile_write(&out, text, strlen(text), err) : -1;
     free(text);
     if (status == 0)
@@ -213,9 +215,11 @@ static void add_speaker(cJSON *json, const struct report *r)
     cJSON_AddNumberToObject(json, "speaker", r->speaker.id);
     if (r->type == REPORT_SPEAKER_MERGE)
         cJSON_AddNumberToObject(json, "merged", r->speaker.merged_id);
+    if (r->type == REPORT_SPEAKER_MOVED)
+        cJSON_AddNumberToObject(json, "from", r->speaker.merged_id);
     add_text(json, "name", r->speaker.name);
     add_fixed(json, "start", r->speaker.start, 4);
-    if (r->type == REPORT_SPEAKER_OFF)
+    if (r->type == REPORT_SPEAKER_OFF || r->type == REPORT_SPEAKER_MOVED)
         add_fixed(json, "end", r->speaker.end, 4);
 }
 
@@ -255,6 +259,7 @@ static const char *type_name(enum report_type type)
     case REPORT_SPEAKER_ON: return "speaker_on";
     case REPORT_SPEAKER_OFF: return "speaker_off";
     case REPORT_SPEAKER_MERGE: return "speaker_merge";
+    case REPORT_SPEAKER_MOVED: return "speaker_moved";
     case REPORT_BLOCK: return "activity";
     case REPORT_END: return "end";
     case REPORT_SPEAKER_NAME: // the next event of the speaker has the name

@@ -60,9 +60,8 @@ static int by_start(const void *a, const void *b)
 static int put_turns(struct labels **labels, struct own *own, struct error *err)
 {
     struct regions *r = &own->told.regions;
-    int status = 0;
+    int status = told_settle(&own->told, err);
 
-    told_settle(&own->told);
     if (r->n)
         qsort(r->list, r->n, sizeof(*r->list), by_start);
     for (size_t i = 0; status == 0 && i < r->n; i++)

@@ -212,6 +212,7 @@ static int osc_take(struct sink *s, const struct report *r, struct error *err)
         if (o->n_pending)
             told = add_pending(o, o->pending[o->n_pending - 1].speaker.wall, err);
         return told | flush_bundle(o, err);
+    case REPORT_SPEAKER_MOVED: // what is over moves no light
     case REPORT_SPEAKER_NAME: // the next event of the speaker has the name
     case REPORT_RESET: break;
     }

@@ -302,14 +302,25 @@ static void merge(struct tracker *t, int a, int b, int64_t now, const struct tra
         out->put(out->user, &r);
 }
 
+/* All voices anew, and what that changes. */
+static void regroup_voices(struct tracker *t, int64_t now, const struct track_output *out)
+{
+    int n = voices_regroup(&t->voices, t->heirs, t->settings.max_speakers,
+                           t->settings.context_frames, now);
+
+    for (int i = 0; i < t->voices.n_moves; i++)
+        track_tell_moved(t, &t->voices.moves[i], now, out);
+    for (int i = 0; i < n; i++)
+        merge(t, t->heirs[i].into, t->heirs[i].from, now, out);
+}
+
 /* Looks at what was decided again. */
 static void look_again(struct tracker *t, int64_t now, const struct track_output *out)
 {
-    int a, b, voice, n = voices_regroup(&t->voices, t->heirs, t->settings.max_speakers,
-                                        t->settings.context_frames, now);
+    int a, b, voice;
 
-    for (int i = 0; i < n; i++)
-        merge(t, t->heirs[i].into, t->heirs[i].from, now, out);
+    if (voices_regroup_due(&t->voices))
+        regroup_voices(t, now, out);
     if (t->voices.space.fixed)
         return;
     switch (voices_look(&t->voices, &a, &b)) {
@@ -395,6 +406,12 @@ void tracker_finish(struct tracker *t, int64_t end, const struct track_output *o
     if (t->settings.embedding)
         track_score(t);
     decide_late(t, end, 1, out);
+    for (int i = 0; t->settings.embedding && i < t->settings.n_local; i++) {
+        if (t->slot[i].since >= 0)
+            end_piece(t, &t->slot[i], end, out);
+    }
+    if (t->voices.space.fixed)
+        regroup_voices(t, end, out);
 }
 
 void tracker_reset(struct tracker *t, int64_t end, const struct track_output *out)

@@ -47,6 +47,10 @@ void track_tell_new(struct tracker *t, int voice, int64_t start, int64_t now,
 void track_tell_held(struct tracker *t, struct track_slot *s, int64_t now,
                      const struct track_output *out);
 
+/* What was told of a voice was another's: of voices that have a number, or get one now. */
+void track_tell_moved(struct tracker *t, const struct voices_move *move, int64_t now,
+                      const struct track_output *out);
+
 /* The turn of a slot is told as another's from `frame` on. */
 void track_tell_switch(struct tracker *t, struct track_slot *s, int64_t frame, int64_t now,
                        const struct track_output *out);

@@ -54,6 +54,24 @@ void track_tell_new(struct tracker *t, int voice, int64_t start, int64_t now,
     track_tell(t, REPORT_SPEAKER_NEW, voice, start, 0, now, out);
 }
 
+void track_tell_moved(struct tracker *t, const struct voices_move *move, int64_t now,
+                      const struct track_output *out)
+{
+    struct report r = {.type = REPORT_SPEAKER_MOVED, .time = frame_begin_seconds(now)};
+    const struct voice *to = &t->voices.list[move->to];
+
+    r.speaker.merged_id = t->voices.list[move->from].id;
+    if (!r.speaker.merged_id) // of whom nothing was told
+        return;
+    track_tell_new(t, move->to, move->since, now, out);
+    r.speaker.id = to->id;
+    r.speaker.wall = t->wall;
+    r.speaker.start = frame_begin_seconds(move->since);
+    r.speaker.end = frame_begin_seconds(move->frame + 1);
+    memcpy(r.speaker.name, to->name, REPORT_NAME_BYTES);
+    out->put(out->user, &r);
+}
+
 static void begin(struct tracker *t, int voice, int64_t start, int64_t now,
                   const struct track_output *out)
 {

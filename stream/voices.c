@@ -33,6 +33,8 @@ void voices_place(struct voices *v, int width, int room, struct arena *arena)
     v->points = arena_floats(arena, VOICE_PROTOTYPES * w);
     v->group_of = arena_bytes(arena, n * sizeof(int));
     v->voice_of = arena_bytes(arena, n * sizeof(int));
+    v->moved_last = arena_bytes(arena, n * sizeof(int));
+    v->moves = arena_bytes(arena, VOICE_PROTOTYPES * sizeof(*v->moves));
     v->shared = arena_doubles(arena, n * n);
     v->scratch = arena_bytes(arena, hungarian_scratch_bytes(room, room));
     v->together = arena_bytes(arena, n * n * sizeof(*v->together));

@@ -22,7 +22,7 @@
 #include "stream/report.h"
 #include "stream/voice_space.h"
 
-enum { VOICE_PROTOTYPES = 768 }; // of all voices together
+enum { VOICE_PROTOTYPES = 1536 }; // of all voices together
 
 struct voice {
     int used;
@@ -75,6 +75,9 @@ struct voices {
     int *label;          // [VOICE_PROTOTYPES] the group; -1: stays where it is
     int *group_of;       // [room] an enrolled voice's group, or -1
     int *voice_of;       // [room] a group's voice, or -1
+    int *moved_last;     // [room] the move that a voice's last prototype was of, or -1
+    struct voices_move *moves; // [VOICE_PROTOTYPES] what it came to, in time order
+    int n_moves;
     double *shared;      // [room,room] less clean frames of a group in a voice
     void *scratch;       // Hungarian's
 };
@@ -82,6 +85,12 @@ struct voices {
 /* `from` has nothing left: it was `into`. */
 struct voices_heir {
     int from, into;
+};
+
+/* What a voice said from one frame to another was another's. */
+struct voices_move {
+    int from, to;
+    int64_t since, frame;
 };
 
 void voices_place(struct voices *v, int width, int room, struct arena *arena);
@@ -115,10 +124,13 @@ int voices_settle(struct voices *v);
  * of its own (voices_give). */
 enum voices_change voices_look(struct voices *v, int *a, int *b);
 
-/* If enough has come since it last was, and the space is fixed: all prototypes are
- * grouped anew into at most `most` voices. Voices that stay what they are keep their place; new
- * ones may come (`frame`: now). Fills heirs [room] with the voices that have nothing left, to
- * be merged, and returns how many; of named ones none is another's heir. */
+/* Whether enough has come since prototypes were last grouped anew, and the space is fixed. */
+int voices_regroup_due(const struct voices *v);
+
+/* All prototypes are grouped anew into at most `most` voices; the space is fixed. Voices that
+ * stay what they are keep their place; new ones may come (`frame`: now). Fills moves with what
+ * is another voice's now, and heirs [room] with the voices that have nothing left, to be merged,
+ * and returns how many; of named ones none is another's heir. */
 int voices_regroup(struct voices *v, struct voices_heir *heirs, int most, int context_frames,
                    int64_t frame);
 

@@ -122,13 +122,48 @@ static void keep(struct voices *v, int i, int n)
         v->label[k] = v->prototype[v->order[k]].voice == i ? -1 : v->label[k];
 }
 
+/* Prototype k goes to voice `to`. What it says, and what the one before of the same voice that went
+ * there with it says, is one move. */
+static void move(struct voices *v, int k, int to)
+{
+    struct prototype *p = &v->prototype[k];
+    int *last = &v->moved_last[p->voice];
+
+    if (*last >= 0 && v->moves[*last].to == to) {
+        v->moves[*last].frame = p->frame;
+    } else {
+        v->moves[v->n_moves] = (struct voices_move){p->voice, to, p->since, p->frame};
+        *last = v->n_moves++;
+    }
+    p->voice = to;
+}
+
+static void move_all(struct voices *v, int n)
+{
+    v->n_moves = 0;
+    for (int i = 0; i < v->room; i++)
+        v->moved_last[i] = -1;
+    for (int i = 0; i < n; i++) {
+        const struct prototype *p = &v->prototype[v->order[i]];
+        int to = v->label[i] >= 0 ? v->voice_of[v->label[i]] : -1;
+        if (to >= 0 && to != p->voice && !p->enrolled)
+            move(v, v->order[i], to);
+        else
+            v->moved_last[p->voice] = -1;
+    }
+}
+
+int voices_regroup_due(const struct voices *v)
+{
+    return v->space.fixed && v->learnt - v->regrouped_at >= fmaxf(FIRST, AGAIN * v->learnt);
+}
+
 int voices_regroup(struct voices *v, struct voices_heir *heirs, int most, int context_frames,
                    int64_t frame)
 {
     int n, n_fixed, n_groups, n_heirs = 0;
 
-    if (!v->space.fixed || v->learnt - v->regrouped_at < fmaxf(FIRST, AGAIN * v->learnt))
-        return 0;
+    v->n_moves = 0;
     v->regrouped_at = v->learnt;
     n = gather(v, &n_fixed, context_frames);
     if (n < 2 || n_fixed >= most)
@@ -143,11 +178,7 @@ int voices_regroup(struct voices *v, struct voices_heir *heirs, int most, int co
         else if (into >= 0)
             heirs[n_heirs++] = (struct voices_heir){i, into};
     }
-    for (int i = 0; i < n; i++) {
-        struct prototype *p = &v->prototype[v->order[i]];
-        if (v->label[i] >= 0 && v->voice_of[v->label[i]] >= 0 && !p->enrolled)
-            p->voice = v->voice_of[v->label[i]];
-    }
+    move_all(v, n);
     for (int i = 0; i < v->high; i++) {
         if (v->list[i].used)
             voices_sum_up(v, i);

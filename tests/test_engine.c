@@ -124,6 +124,10 @@ static void test_reports_are_in_order(void **state)
         } else if (p->type == REPORT_SPEAKER_MERGE) {
             assert_true(id <= known && p->speaker.merged_id <= known && id != p->speaker.merged_id);
             assert_false(open[p->speaker.merged_id]);
+        } else if (p->type == REPORT_SPEAKER_MOVED) {
+            assert_true(id <= known && p->speaker.merged_id <= known && id != p->speaker.merged_id);
+            assert_true(p->speaker.start >= 0.0 && p->speaker.end > p->speaker.start);
+            assert_true(p->speaker.end <= p->time + 1e-6);
         } else {
             assert_int_equal(p->type, REPORT_SPEAKER_OFF);
             assert_true(open[id] && p->speaker.end > p->speaker.start);

@@ -254,7 +254,19 @@ static void learn(struct crowd *c, int voice, int who, int n, int enrolled)
 
 static int look(struct crowd *c)
 {
-    return voices_regroup(&c->voices, c->heirs, MOST, 400, c->frame);
+    return voices_regroup_due(&c->voices)
+               ? voices_regroup(&c->voices, c->heirs, MOST, 400, c->frame) : -1;
+}
+
+static void assert_move(const struct crowd *c, int i, int from, int to, int64_t since, int64_t frame)
+{
+    const struct voices_move *m = &c->voices.moves[i];
+
+    assert_true(i < c->voices.n_moves);
+    assert_int_equal(m->from, from);
+    assert_int_equal(m->to, to);
+    assert_int_equal(m->since, since);
+    assert_int_equal(m->frame, frame);
 }
 
 /* One voice of two people parts, two voices of one become one, what is right stays. */
@@ -280,10 +292,14 @@ static void test_parts_and_joins(void **state)
     assert_int_equal(c.voices.list[rest].n_prototypes, 0);
     assert_int_equal(c.voices.n_used, 5); // the second of `both` is new
     assert_int_equal(c.voices.list[4].n_prototypes, 6);
+    assert_int_equal(c.voices.n_moves, 2); // a move is of all that was said in a row
+    assert_move(&c, 0, both, 4, 4000, 5100);
+    assert_move(&c, 1, rest, most, 7200, 7700);
     voices_merge(&c.voices, most, rest);
-    assert_int_equal(look(&c), 0); // not enough is new
-    learn(&c, right, 0, 8, 0);
+    assert_int_equal(look(&c), -1); // not enough is new
+    learn(&c, right, 0, 12, 0);
     assert_int_equal(look(&c), 0); // all is right
+    assert_int_equal(c.voices.n_moves, 0);
     assert_int_equal(c.voices.n_used, 4);
     arena_release(&c.arena);
 }

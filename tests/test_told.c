@@ -31,6 +31,15 @@ static struct report merge(int id, int merged)
     return r;
 }
 
+/* What was told of `from` between start and end, id said. */
+static struct report moved(int id, int from, double start, double end)
+{
+    struct report r = speaker(REPORT_SPEAKER_MOVED, id, start, end);
+
+    r.speaker.merged_id = from;
+    return r;
+}
+
 static struct report named(struct report r, const char *name)
 {
     snprintf(r.speaker.name, sizeof(r.speaker.name), "%s", name);
@@ -42,6 +51,13 @@ static void take(struct told *t, struct report r)
     struct error err;
 
     assert_int_equal(told_take(t, &r, &err), 0);
+}
+
+static void settle(struct told *t)
+{
+    struct error err;
+
+    assert_int_equal(told_settle(t, &err), 0);
 }
 
 static void assert_turn(const struct told *t, size_t i, const char *name, double start, double end)
@@ -56,7 +72,7 @@ static void test_merges(void **state)
     struct told t = {0};
 
     (void)state;
-    told_settle(&t); // of nothing
+    settle(&t); // of nothing
     take(&t, speaker(REPORT_SPEAKER_NEW, 1, 0.0, 0.0));
     take(&t, speaker(REPORT_SPEAKER_OFF, 1, 0.0, 2.0));
     take(&t, speaker(REPORT_SPEAKER_OFF, 3, 1.0, 3.0));
@@ -66,13 +82,69 @@ static void test_merges(void **state)
     take(&t, speaker(REPORT_SPEAKER_OFF, 2, 7.0, 8.0));
     take(&t, merge(1, 2));
     assert_int_equal(t.put_right, 1);
-    told_settle(&t);
+    settle(&t);
     assert_int_equal(t.regions.n, 3);
     assert_turn(&t, 0, "speaker 1", 0.0, 3.0); // which overlapped
     assert_turn(&t, 1, "speaker 1", 5.0, 6.0);
     assert_turn(&t, 2, "speaker 1", 7.0, 8.0);
     told_join_names(&t);
     assert_turn(&t, 0, "speaker_1", 0.0, 3.0);
+    told_release(&t);
+}
+
+/* Parts of turns go where they were found to belong, by one change after another, whether the turn
+ * has ended when that is found or ends later. */
+static void check_moves(int late)
+{
+    struct told t = {0};
+
+    if (!late)
+        take(&t, speaker(REPORT_SPEAKER_OFF, 1, 0.0, 10.0));
+    take(&t, speaker(REPORT_SPEAKER_OFF, 2, 20.0, 21.0));
+    assert_int_equal(t.put_right, 0);
+    take(&t, moved(2, 1, 3.0, 6.0));
+    assert_int_equal(t.put_right, 1);
+    take(&t, moved(3, 2, 4.0, 5.0)); // of what has just become speaker 2's
+    take(&t, moved(3, 1, 7.1, 30.0));
+    take(&t, moved(2, 1, 6.1, 6.9)); // and the rest of 0.2 s with it
+    take(&t, moved(1, 4, 0.0, 30.0)); // of whom nothing was told
+    if (late)
+        take(&t, speaker(REPORT_SPEAKER_OFF, 1, 0.0, 10.0));
+    settle(&t);
+    assert_int_equal(t.regions.n, 6);
+    assert_turn(&t, 0, "speaker 1", 0.0, 3.0);
+    assert_turn(&t, 1, "speaker 2", 3.0, 4.0);
+    assert_turn(&t, 2, "speaker 2", 5.0, 7.1); // two parts that meet
+    assert_turn(&t, 3, "speaker 2", 20.0, 21.0);
+    assert_turn(&t, 4, "speaker 3", 4.0, 5.0);
+    assert_turn(&t, 5, "speaker 3", 7.1, 10.0);
+    settle(&t); // once is enough
+    assert_int_equal(t.regions.n, 6);
+    told_release(&t);
+}
+
+static void test_moves(void **state)
+{
+    (void)state;
+    check_moves(0);
+    check_moves(1);
+}
+
+/* A move comes before or after a merge, and means what was true then. */
+static void test_moves_and_merges(void **state)
+{
+    struct told t = {0};
+
+    (void)state;
+    take(&t, speaker(REPORT_SPEAKER_OFF, 1, 0.0, 2.0));
+    take(&t, speaker(REPORT_SPEAKER_OFF, 1, 4.0, 6.0));
+    take(&t, moved(3, 1, 0.0, 2.0));
+    take(&t, merge(2, 1));
+    take(&t, moved(1, 1, 4.0, 6.0)); // it is speaker 2's by now
+    settle(&t);
+    assert_int_equal(t.regions.n, 2);
+    assert_turn(&t, 0, "speaker 2", 4.0, 6.0);
+    assert_turn(&t, 1, "speaker 3", 0.0, 2.0);
     told_release(&t);
 }
 
@@ -88,7 +160,7 @@ static void test_reset(void **state)
     take(&t, (struct report){.type = REPORT_RESET});
     take(&t, named(speaker(REPORT_SPEAKER_OFF, 2, 2.0, 3.0), "Ada"));
     take(&t, speaker(REPORT_SPEAKER_OFF, 1, 3.0, 4.0));
-    told_settle(&t);
+    settle(&t);
     assert_int_equal(t.regions.n, 3);
     assert_turn(&t, 0, "speaker 1", 0.0, 2.0);
     assert_turn(&t, 1, "speaker 1", 3.0, 4.0);
@@ -189,6 +261,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_merges),
+        cmocka_unit_test(test_moves),
+        cmocka_unit_test(test_moves_and_merges),
         cmocka_unit_test(test_reset),
         cmocka_unit_test(test_files),
         cmocka_unit_test(test_pipe),

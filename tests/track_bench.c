@@ -18,6 +18,7 @@
 #include "model/random.h"
 #include "prune/data_lists.h"
 #include "stream/smooth.h"
+#include "stream/told.h"
 #include "stream/track.h"
 #include "tests/diart.h"
 #include "tests/track_hear.h"
@@ -139,15 +140,17 @@ static float *oracle(const struct recording *r, int n_frames, int seed, struct e
 struct collect {
     struct turns *turns;
     const char *recording;
-    int failed, verbose;
+    int failed, verbose, put_right;
     struct error *err;
+    struct told told;
 };
 
 static void put(void *user, const struct report *r)
 {
     struct collect *c = user;
 
-    if (r->type == REPORT_SPEAKER_OFF)
+    c->failed |= told_take(&c->told, r, c->err);
+    if (r->type == REPORT_SPEAKER_OFF && !c->put_right)
         c->failed |= add_turn(c->turns, c->recording, r->speaker.id, r->speaker.start,
                               r->speaker.end, c->err);
     if (c->verbose && r->type == REPORT_SPEAKER_MERGE)
@@ -157,11 +160,13 @@ static void put(void *user, const struct report *r)
         printf("  %s %.1f: %d is new\n", c->recording, r->time, r->speaker.id);
 }
 
+/* put_right: the turns as files have them when the stream has ended, else as they were told. */
 static int run_ours(struct turns *turns, struct bench *b, const struct input *in,
-                    const char *recording, struct error *err)
+                    const char *recording, int put_right, struct error *err)
 {
     struct tracker_settings s = tracker_defaults();
-    struct collect c = {turns, recording, 0, b->verbose, err};
+    struct collect c = {.turns = turns, .recording = recording, .verbose = b->verbose,
+                        .put_right = put_right, .err = err};
     struct track_output out = {put, &c};
     struct report_block block;
     struct tracker t;
@@ -198,6 +203,12 @@ static int run_ours(struct turns *turns, struct bench *b, const struct input *in
     }
     tracker_finish(&t, h->n_frames, &out);
     tracker_close(&t);
+    c.failed |= told_settle(&c.told, err);
+    for (size_t i = 0; put_right && !c.failed && i < c.told.regions.n; i++) {
+        const struct turn *x = &c.told.regions.list[i];
+        c.failed = add_turn(turns, recording, x->speaker + 1, x->start, x->end, err);
+    }
+    told_release(&c.told);
     return c.failed ? -1 : 0;
 }
 
@@ -251,8 +262,8 @@ static int run_diart(struct turns *turns, const struct bench *b, const struct in
     return status;
 }
 
-enum { TRACKERS = 3, INPUTS = 2 };
-static const char *const tracker_names[TRACKERS] = {"off", "diart", "ours"};
+enum { TRACKERS = 4, INPUTS = 2 };
+static const char *const tracker_names[TRACKERS] = {"off", "diart", "ours", "right"};
 
 static int run_tracker(struct measure *m, struct bench *b, int which, const struct input *in,
                        const struct recording *ref, const struct recording *uem,
@@ -261,8 +272,8 @@ static int run_tracker(struct measure *m, struct bench *b, int which, const stru
     struct turns turns = {0};
     int status;
 
-    if (which == 2)
-        status = run_ours(&turns, b, in, ref->name, err);
+    if (which >= 2)
+        status = run_ours(&turns, b, in, ref->name, which == 3, err);
     else if (which == 1)
         status = run_diart(&turns, b, in, ref->name, err);
     else
