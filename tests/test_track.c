@@ -3,6 +3,7 @@
  * voice, in slots whose order changes. */
 #include "check.h"
 
+#include "stream/told.h"
 #include "stream/track.h"
 
 #include <math.h>
@@ -371,6 +372,66 @@ static void test_enrolled(void **state)
     stage_close(&s);
 }
 
+/* Seconds of [start, end) in which each of n names speaks. */
+static void seconds_of(const struct told *t, double start, double end, double *seconds, int n)
+{
+    memset(seconds, 0, (size_t)n * sizeof(*seconds));
+    for (size_t i = 0; i < t->regions.n; i++) {
+        const struct turn *x = &t->regions.list[i];
+        double from = fmax(start, x->start), to = fmin(end, x->end);
+        assert_true(x->speaker < n);
+        seconds[x->speaker] += to > from ? to - from : 0.0;
+    }
+}
+
+/* Two people are taken for one until all is grouped anew: told of one, in the end they have what
+ * each has said. */
+static void test_put_right(void **state)
+{
+    enum { TURNS = 12, BLOCKS = 19, NAMES = 4 };
+    struct stage s;
+    struct told told = {0}, settled = {0};
+    struct error err;
+    double seconds[NAMES], all = 0.0, first_told = 0.0, right = 0.0, begins[TURNS];
+    int whose[2] = {-1, -1};
+
+    (void)state;
+    stage_open(&s, 0, check_seed());
+    s.tracker.voices.thresholds.distance = 3.0f; // anything sounds like anybody
+    for (int k = 0; k < TURNS; k++) {
+        begins[k] = (double)s.frame * 0.02;
+        speak(&s, k % 2, k % 2, BLOCKS);
+        speak(&s, -1, 0, 2);
+    }
+    tracker_finish(&s.tracker, s.frame, &(struct track_output){put, &s.log});
+    assert_true(count(&s, REPORT_SPEAKER_MOVED) >= 1);
+    for (int i = 0; i < s.log.n; i++) {
+        const struct report *r = &s.log.list[i];
+        assert_int_equal(told_take(&settled, r, &err), 0);
+        if (r->type == REPORT_SPEAKER_OFF)
+            assert_int_equal(told_take(&told, r, &err), 0);
+    }
+    assert_int_equal(told_settle(&settled, &err), 0);
+    for (int k = 0; k < TURNS; k++) {
+        double end = begins[k] + BLOCKS * B * 0.02;
+        seconds_of(&told, begins[k], end, seconds, NAMES);
+        first_told += k % 2 ? seconds[0] : 0.0; // of the second, as told of the first
+        seconds_of(&settled, begins[k], end, seconds, NAMES);
+        for (int i = 0; whose[k % 2] < 0 && i < NAMES; i++)
+            whose[k % 2] = seconds[i] > 0.5 * (end - begins[k]) ? i : -1;
+        assert_true(whose[k % 2] >= 0);
+        right += seconds[whose[k % 2]];
+        all += end - begins[k];
+    }
+    assert_true(whose[0] != whose[1]);
+    assert_true(first_told > 0.05 * all);
+    if (!(right > 0.97 * all))
+        check_fail("%.1f of %.1f s are right in the end", right, all);
+    told_release(&told);
+    told_release(&settled);
+    stage_close(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -382,6 +443,7 @@ int main(void)
         cmocka_unit_test(test_max_speakers),
         cmocka_unit_test(test_noise_and_reset),
         cmocka_unit_test(test_enrolled),
+        cmocka_unit_test(test_put_right),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
