@@ -319,7 +319,7 @@ static void look_again(struct tracker *t, int64_t now, const struct track_output
 {
     int a, b, voice;
 
-    if (voices_regroup_due(&t->voices))
+    if (voices_regroup_due(&t->voices, 0))
         regroup_voices(t, now, out);
     if (t->voices.space.fixed)
         return;
@@ -410,7 +410,7 @@ void tracker_finish(struct tracker *t, int64_t end, const struct track_output *o
         if (t->slot[i].since >= 0)
             end_piece(t, &t->slot[i], end, out);
     }
-    if (t->voices.space.fixed)
+    if (voices_regroup_due(&t->voices, 1))
         regroup_voices(t, end, out);
 }
 

@@ -124,8 +124,9 @@ int voices_settle(struct voices *v);
  * of its own (voices_give). */
 enum voices_change voices_look(struct voices *v, int *a, int *b);
 
-/* Whether enough has come since prototypes were last grouped anew, and the space is fixed. */
-int voices_regroup_due(const struct voices *v);
+/* Whether the space is fixed and enough has come since prototypes were last grouped anew; or, when
+ * the stream ends, at all: of half a minute people are better known as they were told. */
+int voices_regroup_due(const struct voices *v, int at_end);
 
 /* All prototypes are grouped anew into at most `most` voices; the space is fixed. Voices that
  * stay what they are keep their place; new ones may come (`frame`: now). Fills moves with what

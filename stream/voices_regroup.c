@@ -13,6 +13,7 @@ static const float STAY = 0.9f;       // that a slot's next piece is the same sp
 static const float STAY_LONG = 0.7f;  // after a longer silence
 enum { SHORT_GAP = 25 };              // frames
 static const float FIRST = 1000.0f, AGAIN = 0.05f; // clean frames, and share of all, between two
+static const float AT_END = 3000.0f;  // clean frames in all, for the last
 
 /* Prototypes in use by time (insertion: they nearly are), their points, who is fixed. */
 static int gather(struct voices *v, int *n_fixed, int context_frames)
@@ -153,9 +154,11 @@ static void move_all(struct voices *v, int n)
     }
 }
 
-int voices_regroup_due(const struct voices *v)
+int voices_regroup_due(const struct voices *v, int at_end)
 {
-    return v->space.fixed && v->learnt - v->regrouped_at >= fmaxf(FIRST, AGAIN * v->learnt);
+    if (!v->space.fixed)
+        return 0;
+    return at_end ? v->learnt >= AT_END : v->learnt - v->regrouped_at >= fmaxf(FIRST, AGAIN * v->learnt);
 }
 
 int voices_regroup(struct voices *v, struct voices_heir *heirs, int most, int context_frames,

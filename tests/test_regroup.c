@@ -254,7 +254,7 @@ static void learn(struct crowd *c, int voice, int who, int n, int enrolled)
 
 static int look(struct crowd *c)
 {
-    return voices_regroup_due(&c->voices)
+    return voices_regroup_due(&c->voices, 0)
                ? voices_regroup(&c->voices, c->heirs, MOST, 400, c->frame) : -1;
 }
 
@@ -300,6 +300,8 @@ static void test_parts_and_joins(void **state)
     learn(&c, right, 0, 12, 0);
     assert_int_equal(look(&c), 0); // all is right
     assert_int_equal(c.voices.n_moves, 0);
+    assert_int_equal(voices_regroup_due(&c.voices, 0), 0);
+    assert_int_equal(voices_regroup_due(&c.voices, 1), 1); // the last look
     assert_int_equal(c.voices.n_used, 4);
     arena_release(&c.arena);
 }
