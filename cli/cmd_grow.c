@@ -11,7 +11,7 @@
 #include <stdlib.h>
 
 static const struct usage usage = {
-    "-m MODEL -o FILE",
+    "",
     "Adds units to a model. What is new begins with random weights where it reads and with\n"
     "zeros where it writes, so that the model computes what it did, until it is trained on: a\n"
     "model that was pruned further than its task bears, or that no longer learns, gets room\n"
