@@ -102,6 +102,24 @@ char *finetune_config(char *config, const struct finetune_data *d, struct error 
     return text;
 }
 
+/* A data folder's meetings are not simulated. */
+static int check_no_simulation(const struct finetune_data *d, struct error *err)
+{
+    const struct {
+        const char *name;
+        int said;
+    } of_speech[] = {
+        {"tracts", d->tracts > 0}, {"manner", d->manner > 0.0}, {"colour", d->colour > 0.0},
+        {"excerpts", d->excerpts > 0},
+    };
+
+    for (size_t i = 0; i < sizeof(of_speech) / sizeof(*of_speech); i++) {
+        if (of_speech[i].said)
+            return fail(err, "--%s goes with --speech", of_speech[i].name);
+    }
+    return 0;
+}
+
 int finetune_sources_open(struct finetune_sources *s, const struct finetune_data *d,
                           const struct model_config *c, int threads, uint64_t seed,
                           struct error *err)
@@ -113,14 +131,8 @@ int finetune_sources_open(struct finetune_sources *s, const struct finetune_data
     *s = (struct finetune_sources){0};
     if (!!d->data + !!d->speech != 1)
         return fail(err, "give one of --data and --speech: what to train on");
-    if (d->data && d->tracts > 0)
-        return fail(err, "--tracts goes with --speech");
-    if (d->data && d->excerpts > 0)
-        return fail(err, "--excerpts goes with --speech");
-    if (d->data && d->colour > 0.0)
-        return fail(err, "--colour goes with --speech");
-    if (d->data && d->manner > 0.0)
-        return fail(err, "--manner goes with --speech");
+    if (d->data && check_no_simulation(d, err))
+        return -1;
     if (!(asked >= 0.5 && asked <= 600.0))
         return fail(err, "--chunk: clips of %.3g s: expected 0.5 to 600", asked);
     /* As many samples as whole frames need. */

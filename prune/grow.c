@@ -6,13 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int has_head(const struct layer_shape *l, int head)
+/* Where a layer's head of that number stands among those it has, or -1. */
+static int head_at(const struct layer_shape *l, int head)
 {
     for (int k = 0; k < l->n_heads; k++) {
         if (l->heads[k] == head)
-            return 1;
+            return k;
     }
-    return 0;
+    return -1;
 }
 
 static int at_least(int n, int wanted)
@@ -28,7 +29,7 @@ static struct layer_shape grown_layer(const struct layer_shape *l, const struct 
 
     grown.n_heads = 0;
     for (int head = 0; head < l->total_heads; head++) {
-        int is_old = has_head(l, head);
+        int is_old = head_at(l, head) >= 0;
         if (is_old || missing > 0)
             grown.heads[grown.n_heads++] = head;
         missing -= !is_old;
@@ -77,11 +78,8 @@ static int64_t was_at(const struct model *grown, const struct model *m, const st
     const struct layer_shape *l = &m->config.wavlm.layer[p->group_index];
     int width = config_head_width(&m->config.wavlm, p->group_index);
     int head = grown->config.wavlm.layer[p->group_index].heads[i / width];
-    for (int k = 0; k < l->n_heads; k++) {
-        if (l->heads[k] == head)
-            return (int64_t)k * width + i % width;
-    }
-    return -1;
+    int k = head_at(l, head);
+    return k < 0 ? -1 : (int64_t)k * width + i % width;
 }
 
 static int same_shape(const struct param *p, const struct param *old)

@@ -3,6 +3,7 @@
 
 #include "model/hungarian.h"
 #include "model/op.h"
+#include "prune/unit.h"
 
 #include <assert.h>
 #include <math.h>
@@ -198,19 +199,6 @@ static int solo_speaker(int *n_speakers, int32_t *numbers, int32_t number)
     return (*n_speakers)++;
 }
 
-/* x / |x|; returns |x|. */
-static float make_unit(float *unit, const float *x, int E)
-{
-    double squares = 1e-12;
-
-    for (int e = 0; e < E; e++)
-        squares += (double)x[e] * x[e];
-    float length = (float)sqrt(squares);
-    for (int e = 0; e < E; e++)
-        unit[e] = x[e] / length;
-    return length;
-}
-
 static void gather_solo(struct solo *solo, const float *vectors, const struct clip *clips,
                         int n_clips, int E)
 {
@@ -229,7 +217,7 @@ static void gather_solo(struct solo *solo, const float *vectors, const struct cl
             solo->row[n] = first + t;
             solo->who[n] = who[column];
             solo->count[who[column]]++;
-            make_unit(solo->unit + (size_t)n * (size_t)E,
+            unit_make(solo->unit + (size_t)n * (size_t)E,
                       vectors + (size_t)(first + t) * (size_t)E, E);
             solo->n++;
         }
@@ -283,15 +271,10 @@ void objective_affinity(struct objective_sums *sums, float *slopes, const float 
     float scale = 4.0f * weight * (float)n_clips / ((float)solo.n * (float)solo.n);
     gemm_nn(by_unit, E, solo.unit, E, vv, E, solo.n, E, E, 1.0f, 0.0f);
     for (int k = 0; k < solo.n; k++) {
-        const float *by = by_unit + (size_t)k * width;
-        float *d = slopes + (size_t)solo.row[k] * width, *u = solo.unit + (size_t)k * width;
-        float length = make_unit(u, vectors + (size_t)solo.row[k] * width, E);
-        double along = 0.0;
-        for (int e = 0; e < E; e++) {
-            d[e] = scale * (by[e] - vy[solo.who[k] * E + e]);
-            along += (double)d[e] * u[e];
-        }
-        for (int e = 0; e < E; e++) // through v / |v|
-            d[e] = (d[e] - (float)along * u[e]) / length;
+        float *by = by_unit + (size_t)k * width, *u = solo.unit + (size_t)k * width;
+        size_t row = (size_t)solo.row[k] * width;
+        for (int e = 0; e < E; e++)
+            by[e] = scale * (by[e] - vy[solo.who[k] * E + e]);
+        unit_back(slopes + row, by, u, unit_make(u, vectors + row, E), E);
     }
 }

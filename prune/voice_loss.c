@@ -2,6 +2,7 @@
 #include "prune/voice_loss.h"
 
 #include "model/op.h"
+#include "prune/unit.h"
 
 #include <math.h>
 #include <string.h>
@@ -53,19 +54,6 @@ static struct parts split(const struct voice_loss *l, float *scratch, int n_clip
     p.by_class = p.classes + K * E;
     p.lengths = p.by_class + K * E;
     return p;
-}
-
-/* x [n] becomes unit; returns its length. */
-static float make_unit(float *x, int n)
-{
-    double squares = 1e-12;
-
-    for (int i = 0; i < n; i++)
-        squares += (double)x[i] * x[i];
-    float length = (float)sqrt(squares);
-    for (int i = 0; i < n; i++)
-        x[i] /= length;
-    return length;
 }
 
 /* Sums of the vectors of clip c's speakers over the frames of each alone. */
@@ -133,17 +121,6 @@ static void judge(const struct voice_loss *l, struct objective_sums *sums, float
     cosines[s->class] *= by_cosine;
 }
 
-/* d += (by - (by . unit) unit) / length: back through x / |x|. */
-static void through_unit(float *d, const float *by, const float *unit, float length, int n)
-{
-    double along = 0.0;
-
-    for (int i = 0; i < n; i++)
-        along += (double)by[i] * unit[i];
-    for (int i = 0; i < n; i++)
-        d[i] += (by[i] - (float)along * unit[i]) / length;
-}
-
 static void spread(const struct parts *p, const struct voice_loss *l, float *slopes,
                    const struct clip *clips)
 {
@@ -157,7 +134,7 @@ static void spread(const struct parts *p, const struct voice_loss *l, float *slo
         float *first = slopes + (size_t)s->clip * (size_t)clip->n_frames * (size_t)E;
         for (int t = 0; t < clip->n_frames; t++) {
             if (clip_alone(clip, t) == s->column)
-                through_unit(first + (size_t)t * (size_t)E, by, unit, s->length, E);
+                unit_back(first + (size_t)t * (size_t)E, by, unit, s->length, E);
         }
     }
 }
@@ -178,17 +155,16 @@ void voice_loss(const struct voice_loss *l, struct objective_sums *sums, float *
         return;
     /* The mean's length is the sum's over the frames: so are slopes by a frame. */
     for (int k = 0; k < p.n; k++)
-        p.seen[k].length = make_unit(p.unit + (size_t)k * (size_t)E, E);
-    memcpy(p.classes, classes, (size_t)K * (size_t)E * sizeof(float));
+        p.seen[k].length = unit_make(p.unit + (size_t)k * (size_t)E, p.unit + (size_t)k * (size_t)E, E);
     for (int k = 0; k < K; k++)
-        p.lengths[k] = make_unit(p.classes + (size_t)k * (size_t)E, E);
+        p.lengths[k] = unit_make(p.classes + (size_t)k * (size_t)E, classes + (size_t)k * (size_t)E, E);
     gemm_nt(p.cosines, K, p.unit, E, p.classes, E, p.n, K, E, 1.0f, 0.0f);
     for (int k = 0; k < p.n; k++)
         judge(l, sums, p.cosines + (size_t)k * (size_t)K, &p.seen[k], weight);
     gemm_nn(p.by_unit, E, p.cosines, K, p.classes, E, p.n, E, K, 1.0f, 0.0f);
     gemm_tn(p.by_class, E, p.cosines, K, p.unit, E, K, E, p.n, 1.0f, 0.0f);
     for (int k = 0; k < K; k++)
-        through_unit(class_slopes + (size_t)k * (size_t)E, p.by_class + (size_t)k * (size_t)E,
+        unit_back(class_slopes + (size_t)k * (size_t)E, p.by_class + (size_t)k * (size_t)E,
                      p.classes + (size_t)k * (size_t)E, p.lengths[k], E);
     spread(&p, l, slopes, clips);
 }

@@ -230,6 +230,27 @@ static void test_files(void **state)
     free(text);
 }
 
+/* A move is a JSON line, and the file of turns has it where it belongs. */
+static void test_files_of_moves(void **state)
+{
+    const struct report reports[] = {
+        speaker(REPORT_SPEAKER_OFF, 1, 0.0, 4.0),
+        moved(2, 1, 1.0, 2.0),
+        {.type = REPORT_END, .time = 4.0},
+    };
+
+    (void)state;
+    char *text = file_of(&sink_rttm, ".rttm", reports, 3);
+    assert_string_equal(text, "SPEAKER _ 1 0.000 1.000 <NA> <NA> speaker_1 <NA> <NA>\n"
+                              "SPEAKER _ 1 1.000 1.000 <NA> <NA> speaker_2 <NA> <NA>\n"
+                              "SPEAKER _ 1 2.000 2.000 <NA> <NA> speaker_1 <NA> <NA>\n");
+    free(text);
+    text = file_of(&sink_jsonl, ".jsonl", reports, 3);
+    assert_non_null(strstr(text, "{\"type\":\"speaker_moved\",\"speaker\":2,\"from\":1,"
+                                 "\"name\":\"speaker 2\",\"start\":1.0000,\"end\":2.0000}\n"));
+    free(text);
+}
+
 /* What is no plain file cannot be written anew, and is left as it was told. */
 static void test_pipe(void **state)
 {
@@ -265,6 +286,7 @@ int main(void)
         cmocka_unit_test(test_moves_and_merges),
         cmocka_unit_test(test_reset),
         cmocka_unit_test(test_files),
+        cmocka_unit_test(test_files_of_moves),
         cmocka_unit_test(test_pipe),
     };
 
