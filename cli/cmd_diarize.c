@@ -40,7 +40,7 @@ struct arguments {
 
 /* What is open while it runs. */
 struct session {
-    struct loaded loaded;
+    struct loaded loaded, live;
     struct resnet network;
     struct plda plda;
     struct diarize_how how;
@@ -197,6 +197,13 @@ static int suit_model(struct session *s, const struct arguments *a, struct error
         c->threshold = sqrt(2.0 * (double)own);
     if (is_clustering(a, "voices") || (!a->clustering && isnan(a->threshold) && a->min_size < 0))
         c->method = CLUSTERING_VOICES;
+    if (c->method == CLUSTERING_VOICES) {
+        const struct live_options live = LIVE_OPTIONS_NONE;
+        if (load_live_model(&s->live, a->model, NULL, &live, err))
+            return -1;
+        if (!s->live.model.reach.window_frames) // else it would hear all as often as windows do
+            s->how.live = &s->live.model;
+    }
     c->apart = (int)rint(0.5 * s->how.windows.seconds / s->how.windows.step);
     return 0;
 }
@@ -360,6 +367,7 @@ static int diarize(struct arguments *a, const char *const *paths, int n, struct 
     free(s.jobs.list);
     plda_release(&s.plda);
     resnet_close(&s.network);
+    unload_model(&s.live);
     unload_model(&s.loaded);
     return status;
 }

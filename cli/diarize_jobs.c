@@ -42,8 +42,9 @@ static int run_offline(struct diarize_job *job, const struct diarize_how *how,
                        atomic_llong *samples, struct error *err)
 {
     const struct hear_settings hearing = {
-        .model = how->model, .network = how->network, .windows = how->windows,
-        .channel = how->channel, .n_threads = how->n_threads, .compat = how->offline.compat, .samples = samples,
+        .model = how->model, .live = how->live, .network = how->network,
+        .windows = how->windows, .channel = how->channel, .n_threads = how->n_threads,
+        .compat = how->offline.compat, .samples = samples,
     };
     struct heard h;
     int status = hear(&h, &job->seconds, job->path, &hearing, err);

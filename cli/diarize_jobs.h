@@ -14,6 +14,7 @@
 /* How all of them are done; constant while they run. */
 struct diarize_how {
     const struct model *model;
+    const struct model *live;        // as in struct hear_settings
     const struct resnet *network;    // or NULL: the model's own vectors
     int online;                      // the live engine over the file
     struct engine_settings engine;   // then

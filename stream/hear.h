@@ -4,9 +4,10 @@
  * Each window is one block on a fresh state, its hard decisions median-filtered;
  * a slot's vector is the mean of the model's own vectors over the frames where it
  * speaks alone (all its frames, if it hardly ever does); or it is a speaker network's,
- * of the same frames. Windows are shared by threads, each with a state of its own; what
- * comes out does not depend on how many. Memory: a window of audio and a forward pass a thread, and some two
- * kilobytes a window. Thread: any, one file each. */
+ * of the same frames. With a live model part of it is what a listener has of those frames
+ * (through.h). Windows are shared by threads, each with a state of its own; what comes out
+ * does not depend on how many. Memory: a window of audio and a forward pass a thread, and
+ * some two kilobytes a window. Thread: any, one file each. */
 #ifndef HEAR_H
 #define HEAR_H
 
@@ -19,6 +20,8 @@
 
 struct hear_settings {
     const struct model *model; // for blocks of a window: reach_offline(windows.n_samples)
+    const struct model *live;     // or NULL: the same model, for blocks, to go through besides;
+                                  // not looked at with a network
     const struct resnet *network; // or NULL: the model's own vectors
     struct windows windows;
     int channel;               // of the file, from 1; 0: the mean of all

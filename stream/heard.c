@@ -2,6 +2,9 @@
 #include "stream/heard.h"
 
 #include <math.h>
+#include <string.h>
+
+enum { LEAST_ALONE = 2 }; // as few frames make no vector: upstream's
 
 /* The index that mirroring at both edges, as often as it takes, leads to. */
 static int mirrored(int i, int n)
@@ -36,6 +39,26 @@ void heard_frames(int *n_active, int *n_alone, const uint8_t *sets, int n_frames
         *n_active += sets[t] >> slot & 1;
         *n_alone += sets[t] == 1u << slot;
     }
+}
+
+int heard_mean(float *mean, const float *rows, int width, const uint8_t *sets, int n_frames,
+               int slot)
+{
+    int active, alone, n = 0;
+
+    heard_frames(&active, &alone, sets, n_frames, slot);
+    memset(mean, 0, (size_t)width * sizeof(*mean));
+    for (int t = 0; t < n_frames; t++) {
+        const float *row = rows + (size_t)t * (size_t)width;
+        if (alone > LEAST_ALONE ? sets[t] != 1u << slot : !(sets[t] >> slot & 1))
+            continue;
+        n++;
+        for (int k = 0; k < width; k++)
+            mean[k] += row[k];
+    }
+    for (int k = 0; k < width && n; k++)
+        mean[k] /= (float)n;
+    return n;
 }
 
 int heard_is_vector(const float *vector, int width)

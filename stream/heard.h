@@ -40,6 +40,11 @@ enum { HEARD_MEDIAN_FRAMES = 11 };
 /* Frames in which the slot speaks, and in which it alone does. */
 void heard_frames(int *n_active, int *n_alone, const uint8_t *sets, int n_frames, int slot);
 
+/* mean [width] of rows [n_frames,width] over the frames in which the slot speaks alone; over
+ * all of its frames if it hardly ever does. Returns how many they are. */
+int heard_mean(float *mean, const float *rows, int width, const uint8_t *sets, int n_frames,
+               int slot);
+
 /* 1 if all numbers of the vector are finite. */
 int heard_is_vector(const float *vector, int width);
 
