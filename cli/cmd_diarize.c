@@ -156,16 +156,44 @@ static int choose_window(double *seconds, const struct arguments *a, struct erro
     return status;
 }
 
-static void fill_offline(struct session *s, const struct arguments *a)
+/* How far apart a model's own vectors are cut: calibrated ones at the cosine distance that
+ * they were calibrated for. */
+static double own_threshold(float calibrated)
+{
+    return calibrated > 0.0f ? sqrt(2.0 * (double)calibrated) : OWN_THRESHOLD;
+}
+
+/* Calibrated vectors are clustered as voices if nothing else is asked for. */
+static int choose_method(enum clustering_method *method, const struct session *s,
+                         const struct arguments *a, struct error *err)
+{
+    int calibrated = s->loaded.model.config.readout.embedding_threshold > 0.0f && !a->embedding &&
+                     !a->compat;
+
+    if (is_clustering(a, "voices") && !calibrated)
+        return fail(err, "%s: its vectors are not calibrated (antiphon calibrate), as --clustering "
+                         "voices wants them", s->loaded.name);
+    *method = is_clustering(a, "vbx") ? CLUSTERING_VBX : CLUSTERING_AHC;
+    if (is_clustering(a, "voices") ||
+        (calibrated && !a->clustering && isnan(a->threshold) && a->min_size < 0))
+        *method = CLUSTERING_VOICES;
+    return 0;
+}
+
+static int fill_offline(struct session *s, const struct arguments *a, struct error *err)
 {
     struct offline_settings *o = &s->how.offline;
     struct clustering_settings *c = &o->clustering;
+    enum clustering_method method = CLUSTERING_AHC;
     int compat = a->compat != NULL;
 
-    *o = offline_defaults(is_clustering(a, "vbx") ? CLUSTERING_VBX : CLUSTERING_AHC, compat);
+    if (choose_method(&method, s, a, err))
+        return -1;
+    *o = offline_defaults(method, compat);
     c->plda = &s->plda;
-    if (!compat && !a->embedding && c->method == CLUSTERING_AHC) {
-        c->threshold = OWN_THRESHOLD;
+    c->apart = (int)rint(0.5 * s->how.windows.seconds / s->how.windows.step);
+    if (!compat && !a->embedding && method != CLUSTERING_VBX) {
+        c->threshold = own_threshold(s->loaded.model.config.readout.embedding_threshold);
         c->min_size = OWN_MIN_SIZE;
     }
     if (!isnan(a->threshold))
@@ -178,33 +206,21 @@ static void fill_offline(struct session *s, const struct arguments *a)
         c->max_speakers = a->max_speakers;
     o->binarize.min_on = a->min_on;
     o->binarize.min_off = a->min_off;
+    return 0;
 }
 
-/* How vectors of this model are clustered: calibrated ones as voices, if nothing else is asked
- * for, or as unit vectors at the cosine distance that they were calibrated for. */
-static int suit_model(struct session *s, const struct arguments *a, struct error *err)
+/* Voices are also heard going once through a recording, if the model runs block by block: in
+ * windows of its own it would hear all as often as windows do. */
+static int open_listener(struct session *s, const struct arguments *a, struct error *err)
 {
-    struct clustering_settings *c = &s->how.offline.clustering;
-    float own = s->loaded.model.config.readout.embedding_threshold;
-    int calibrated = own > 0.0f && !a->embedding && !a->compat;
+    const struct live_options live = LIVE_OPTIONS_NONE;
 
-    if (is_clustering(a, "voices") && !calibrated)
-        return fail(err, "%s: its vectors are not calibrated (antiphon calibrate), as --clustering "
-                         "voices wants them", s->loaded.name);
-    if (!calibrated || c->method == CLUSTERING_VBX)
+    if (s->how.offline.clustering.method != CLUSTERING_VOICES)
         return 0;
-    if (isnan(a->threshold))
-        c->threshold = sqrt(2.0 * (double)own);
-    if (is_clustering(a, "voices") || (!a->clustering && isnan(a->threshold) && a->min_size < 0))
-        c->method = CLUSTERING_VOICES;
-    if (c->method == CLUSTERING_VOICES) {
-        const struct live_options live = LIVE_OPTIONS_NONE;
-        if (load_live_model(&s->live, a->model, NULL, &live, err))
-            return -1;
-        if (!s->live.model.reach.window_frames) // else it would hear all as often as windows do
-            s->how.live = &s->live.model;
-    }
-    c->apart = (int)rint(0.5 * s->how.windows.seconds / s->how.windows.step);
+    if (load_live_model(&s->live, a->model, NULL, &live, err))
+        return -1;
+    if (!s->live.model.reach.window_frames)
+        s->how.live = &s->live.model;
     return 0;
 }
 
@@ -216,11 +232,11 @@ static int open_offline(struct session *s, const struct arguments *a, struct err
     if (choose_window(&seconds, a, err) ||
         windows_init(&s->how.windows, seconds, isnan(a->step) ? 0.1 * seconds : a->step, err))
         return -1;
-    fill_offline(s, a);
     reach = reach_offline(s->how.windows.n_samples);
     if (load_model(&s->loaded, a->model, NULL, &reach, err) ||
         (a->embedding && speaker_network_open(&s->network, a->embedding, err)) ||
-        (a->plda && plda_read(&s->plda, a->plda, err)) || suit_model(s, a, err))
+        (a->plda && plda_read(&s->plda, a->plda, err)) || fill_offline(s, a, err) ||
+        open_listener(s, a, err))
         return -1;
     int width = a->embedding ? s->network.shape.embedding
                              : s->loaded.model.config.readout.embedding;

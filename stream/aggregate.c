@@ -70,7 +70,8 @@ void aggregate_close(struct aggregate *a)
 }
 
 int aggregate_count(uint8_t **count, int64_t *n_frames, const struct heard *h,
-                    const struct windows *w, double trim, struct error *err)
+                    const struct windows *w, double trim, const double *weights,
+                    struct error *err)
 {
     struct windows inner = windows_trim(w, trim, trim);
     int skip = (int)rint(w->n_frames * trim);
@@ -80,7 +81,7 @@ int aggregate_count(uint8_t **count, int64_t *n_frames, const struct heard *h,
     *count = NULL;
     if (!speaking)
         return fail(err, "out of memory");
-    if (aggregate_open(&a, &inner, h->n_windows, 1, NULL, err) == 0) {
+    if (aggregate_open(&a, &inner, h->n_windows, 1, weights, err) == 0) {
         for (int c = 0; c < h->n_windows; c++) {
             for (int t = 0; t < inner.n_frames; t++)
                 speaking[t] = (float)__builtin_popcount(heard_window(h, c)[skip + t]);

@@ -38,8 +38,10 @@ void aggregate_close(struct aggregate *a);
 
 /* How many speak in each frame of the grid, the caller's to free: the mean over
  * the windows, rounded half to even. trim: the share of a window that is left out
- * at either end; the grid then begins later. *n_frames of them. */
+ * at either end; the grid then begins later. *n_frames of them. weights as above, of the
+ * frames that are left. */
 int aggregate_count(uint8_t **count, int64_t *n_frames, const struct heard *h,
-                    const struct windows *w, double trim, struct error *err);
+                    const struct windows *w, double trim, const double *weights,
+                    struct error *err);
 
 #endif

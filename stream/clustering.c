@@ -20,6 +20,7 @@ struct clustering_settings clustering_defaults(enum clustering_method method, in
         .dims = 128,
         .min_speakers = 1,
         .max_speakers = compat ? 20 : 0,
+        .unconstrained = method == CLUSTERING_VOICES,
         .compat = compat,
     };
 }

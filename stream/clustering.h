@@ -39,7 +39,7 @@ struct clustering_settings {
 };
 
 /* DiariZen's: AHC at 0.6 and 13 vectors, or VBx at 0.6 with 128 dimensions; 1 to 20
- * speakers in compat, else as many as there are. */
+ * speakers in compat, else as many as there are. VOICES is unconstrained. */
 struct clustering_settings clustering_defaults(enum clustering_method method, int compat);
 
 enum { CLUSTER_NONE = -2 }; // upstream's number for it

@@ -4,6 +4,7 @@
 #include "stream/aggregate.h"
 #include "stream/reconstruct.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 struct offline_settings offline_defaults(enum clustering_method method, int compat)
@@ -11,6 +12,7 @@ struct offline_settings offline_defaults(enum clustering_method method, int comp
     return (struct offline_settings){
         .clustering = clustering_defaults(method, compat),
         .binarize = binarize_defaults(compat),
+        .centred = method == CLUSTERING_VOICES,
         .compat = compat,
     };
 }
@@ -65,8 +67,8 @@ static int tidy(struct regions *r, int *n_speakers, double seconds, struct error
 }
 
 static int run(struct regions *r, int *n_speakers, const struct heard *h, const struct windows *w,
-               const struct offline_settings *s, uint8_t *count, int64_t n_frames,
-               struct error *err)
+               const struct offline_settings *s, const double *weights, uint8_t *count,
+               int64_t n_frames, struct error *err)
 {
     struct clustering c;
     struct reconstruction who;
@@ -76,7 +78,7 @@ static int run(struct regions *r, int *n_speakers, const struct heard *h, const 
         count[t] = count[t] < most ? count[t] : (uint8_t)most;
     if (clustering_run(&c, h, &s->clustering, err))
         return -1;
-    status = reconstruct(&who, h, w, c.label, count, s->compat, err);
+    status = reconstruct(&who, h, w, c.label, count, weights, s->compat, err);
     clustering_release(&c);
     if (status)
         return -1;
@@ -90,19 +92,34 @@ static int run(struct regions *r, int *n_speakers, const struct heard *h, const 
     return status;
 }
 
+/* A half at a window's ends to three halves in its middle; to be freed, NULL: no memory. */
+static double *weights_from_context(int n_frames)
+{
+    const double at_ends = 0.5, pi = 3.14159265358979323846;
+    double *weights = malloc((size_t)n_frames * sizeof(double));
+
+    for (int t = 0; weights && t < n_frames; t++)
+        weights[t] = at_ends + sin(pi * (t + 0.5) / n_frames);
+    return weights;
+}
+
 int offline_run(struct regions *r, int *n_speakers, const struct heard *h,
                 const struct windows *w, const struct offline_settings *s, double seconds,
                 struct error *err)
 {
+    double *weights = s->centred ? weights_from_context(w->n_frames) : NULL;
     uint8_t *count = NULL;
     int64_t n_frames;
     int status = -1;
 
     *r = (struct regions){0};
     *n_speakers = 0;
-    if (aggregate_count(&count, &n_frames, h, w, 0.0, err) == 0)
-        status = run(r, n_speakers, h, w, s, count, n_frames, err);
+    if (s->centred && !weights)
+        fail(err, "out of memory");
+    else if (aggregate_count(&count, &n_frames, h, w, 0.0, weights, err) == 0)
+        status = run(r, n_speakers, h, w, s, weights, count, n_frames, err);
     free(count);
+    free(weights);
     if (status == 0 && !s->compat)
         status = tidy(r, n_speakers, seconds, err);
     if (status)

@@ -16,9 +16,11 @@
 struct offline_settings {
     struct clustering_settings clustering;
     struct binarize_settings binarize;
+    int centred; // 1: a window's frames count the more the more context they have in it
     int compat;
 };
 
+/* centred with voices; otherwise as upstream. */
 struct offline_settings offline_defaults(enum clustering_method method, int compat);
 
 /* seconds: of the recording, where turns end at the latest.

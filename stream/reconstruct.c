@@ -93,7 +93,8 @@ static int take(struct reconstruction *r, const struct aggregate *a, struct erro
 }
 
 int reconstruct(struct reconstruction *r, const struct heard *h, const struct windows *w,
-                const int *label, const uint8_t *count, int compat, struct error *err)
+                const int *label, const uint8_t *count, const double *weights, int compat,
+                struct error *err)
 {
     struct aggregate a;
     int n_columns = 0, most = 0, status;
@@ -103,7 +104,7 @@ int reconstruct(struct reconstruction *r, const struct heard *h, const struct wi
         n_columns = label[i] >= n_columns ? label[i] + 1 : n_columns;
     if (n_columns == 0)
         return 0;
-    if (aggregate_open(&a, w, h->n_windows, n_columns, NULL, err))
+    if (aggregate_open(&a, w, h->n_windows, n_columns, weights, err))
         return -1;
     r->n_frames = a.n_frames;
     for (int64_t t = 0; t < r->n_frames; t++)

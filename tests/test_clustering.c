@@ -299,11 +299,11 @@ static void test_phantoms(void **state)
     small_open(&m, 1);
     say(&m, 0, 0, 0, 10, 60);
     say(&m, 0, 1, 0, 40, 90);
-    assert_int_equal(aggregate_count(&count, &n, &m.heard, &m.windows, 0.0, &err), 0);
+    assert_int_equal(aggregate_count(&count, &n, &m.heard, &m.windows, 0.0, NULL, &err), 0);
     for (int compat = 0; compat < 2; compat++) {
         struct reconstruction r;
         int both = 0;
-        assert_int_equal(reconstruct(&r, &m.heard, &m.windows, label, count, compat, &err), 0);
+        assert_int_equal(reconstruct(&r, &m.heard, &m.windows, label, count, NULL, compat, &err), 0);
         assert_int_equal(r.n_columns, 2);
         for (int64_t t = 0; t < r.n_frames; t++)
             both += r.speaks[2 * t + 1];
@@ -360,17 +360,17 @@ static void test_many_clusters(void **state)
     small_open(&m, 1);
     say(&m, 0, 0, 0, 10, 40);
     say(&m, 0, 1, 1, 50, 90);
-    assert_int_equal(aggregate_count(&count, &n, &m.heard, &m.windows, 0.0, &err), 0);
-    assert_int_equal(reconstruct(&r, &m.heard, &m.windows, wrapped, count, 1, &err), 0);
+    assert_int_equal(aggregate_count(&count, &n, &m.heard, &m.windows, 0.0, NULL, &err), 0);
+    assert_int_equal(reconstruct(&r, &m.heard, &m.windows, wrapped, count, NULL, 1, &err), 0);
     assert_int_equal(r.n_columns, 128);
     assert_int_equal(r.speaks[20 * 128 + 127], 1);
     assert_int_equal(r.speaks[60 * 128 + 0], 1);
     reconstruction_release(&r);
-    assert_int_equal(reconstruct(&r, &m.heard, &m.windows, right, count, 0, &err), 0);
+    assert_int_equal(reconstruct(&r, &m.heard, &m.windows, right, count, NULL, 0, &err), 0);
     assert_int_equal(r.n_columns, 129);
     assert_int_equal(r.speaks[60 * 129 + 128], 1);
     reconstruction_release(&r);
-    assert_int_equal(reconstruct(&r, &m.heard, &m.windows, refused, count, 1, &err), -1);
+    assert_int_equal(reconstruct(&r, &m.heard, &m.windows, refused, count, NULL, 1, &err), -1);
     assert_non_null(strstr(err.text, "127"));
     free(count);
 }

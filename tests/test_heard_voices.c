@@ -115,6 +115,31 @@ static void test_people(void **state)
     }
 }
 
+/* A person whom one window has in two slots is not somebody else for that, nor is one slot
+ * left without a voice where a window has more slots than there are people. */
+static void test_in_two_slots(void **state)
+{
+    struct clustering_settings s = settings(5);
+    struct recording r;
+    struct clustering c;
+    struct error err;
+
+    (void)state;
+    recording_open(&r, 100);
+    for (int w = 0; w < 100; w++) {
+        say(&r, w, 0, w / 5 % 2, 0, 40);
+        if (w % 5 == 3) // of windows that are not asked
+            say(&r, w, 1, w / 5 % 2, 50, 99);
+        if (w % 10 == 3)
+            say(&r, w, 2, 1, 42, 48);
+    }
+    assert_int_equal(clustering_run(&c, &r.heard, &s, &err), 0);
+    assert_int_equal(c.n_clusters, 2);
+    assert_right(&r, c.label);
+    clustering_release(&c);
+    recording_close(&r);
+}
+
 /* No more and no fewer than asked for. */
 static void test_as_asked(void **state)
 {
@@ -197,6 +222,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_people),
+        cmocka_unit_test(test_in_two_slots),
         cmocka_unit_test(test_as_asked),
         cmocka_unit_test(test_bounds),
         cmocka_unit_test(test_long),

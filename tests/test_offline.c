@@ -368,7 +368,7 @@ static void check_frames(struct variant *v)
     same_integers(v, "count", integers, (size_t)v->n_frames);
     for (int64_t t = 0; t < v->n_frames; t++)
         v->count[t] = v->count[t] < most ? v->count[t] : (uint8_t)most;
-    if (reconstruct(&r, &v->heard, &v->windows, v->clustering.label, v->count, 1, &err))
+    if (reconstruct(&r, &v->heard, &v->windows, v->clustering.label, v->count, NULL, 1, &err))
         check_fail("%s", err.text);
     n = (size_t)r.n_frames * (size_t)r.n_columns;
     assert_true(r.n_columns <= 64);
@@ -423,7 +423,7 @@ static void check_variant(const char *scene, const char *file)
     check_median(&v);
     check_train(&v);
     check_clusters(&v);
-    assert_int_equal(aggregate_count(&v.count, &v.n_frames, &v.heard, &v.windows, 0.0, &err), 0);
+    assert_int_equal(aggregate_count(&v.count, &v.n_frames, &v.heard, &v.windows, 0.0, NULL, &err), 0);
     check_frames(&v);
     check_text(&v);
     variant_close(&v);

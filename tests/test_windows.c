@@ -184,7 +184,7 @@ static void test_count(void **state)
             int64_t n;
             snprintf(key, sizeof(key), "%s.count.warm_up_0.%d", geometries[k].name, warm);
             const struct tensor *out = find(&golden, "out.", key);
-            assert_int_equal(aggregate_count(&count, &n, &h, &w, 0.1 * warm, &err), 0);
+            assert_int_equal(aggregate_count(&count, &n, &h, &w, 0.1 * warm, NULL, &err), 0);
             assert_int_equal(n, out->size[0]);
             assert_memory_equal(count, out->data, (size_t)n);
             free(count);
@@ -192,6 +192,35 @@ static void test_count(void **state)
         free(h.sets);
     }
     checkpoint_close(&golden);
+}
+
+/* What the middle of a window says outweighs the end of another. */
+static void test_count_weighted(void **state)
+{
+    enum { FRAMES = 49 };
+    uint8_t sets[2 * FRAMES] = {0}, *count;
+    double weights[FRAMES];
+    struct heard h = {.n_windows = 2, .n_frames = FRAMES, .n_slots = 2, .sets = sets};
+    struct windows w = cut(1.0, 0.5);
+    struct error err;
+    int64_t n;
+
+    (void)state;
+    memset(sets + FRAMES, 3, FRAMES); // two in the second window, nobody in the first
+    for (int t = 0; t < FRAMES; t++)
+        weights[t] = t < 10 || t >= 39 ? 1.0 : 3.0;
+    assert_int_equal(aggregate_count(&count, &n, &h, &w, 0.0, NULL, &err), 0);
+    assert_int_equal(count[24], 0);
+    assert_int_equal(count[30], 1); // half of two
+    assert_int_equal(count[45], 1);
+    assert_int_equal(count[50], 2);
+    free(count);
+    assert_int_equal(aggregate_count(&count, &n, &h, &w, 0.0, weights, &err), 0);
+    assert_int_equal(count[24], 0);
+    assert_int_equal(count[30], 0); // a quarter of two, half to even
+    assert_int_equal(count[45], 2); // three quarters, likewise
+    assert_int_equal(count[50], 2);
+    free(count);
 }
 
 static void test_median(void **state)
@@ -288,6 +317,7 @@ int main(void)
         cmocka_unit_test(test_first_frames),
         cmocka_unit_test(test_aggregate),
         cmocka_unit_test(test_count),
+        cmocka_unit_test(test_count_weighted),
         cmocka_unit_test(test_median),
         cmocka_unit_test(test_binarize),
         cmocka_unit_test(test_stamps_where_the_speech_is),
