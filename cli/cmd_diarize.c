@@ -27,13 +27,14 @@ static const struct usage usage = {
     "  antiphon diarize meeting.flac\n"
     "  antiphon diarize *.wav -o rttm/ --jobs 4\n"
     "  antiphon diarize talk.wav --num-speakers 2 -o talk.TextGrid\n"
+    "  antiphon diarize talk.wav --speakers people.json\n"
     "  antiphon diarize talk.wav -m diarizen.safetensors --embedding resnet34.safetensors \\\n"
     "      --clustering vbx --plda folder/plda",
 };
 
 /* As they were given; NAN and -1: not at all. */
 struct arguments {
-    const char *output, *model, *clustering, *embedding, *plda, *compat;
+    const char *output, *model, *clustering, *embedding, *plda, *compat, *speakers;
     int jobs, threads, channel, min_speakers, max_speakers, num_speakers, min_size;
     double threshold, window, step, min_on, min_off;
 };
@@ -41,6 +42,7 @@ struct arguments {
 /* What is open while it runs. */
 struct session {
     struct loaded loaded, live;
+    struct speakers known;
     struct resnet network;
     struct plda plda;
     struct diarize_how how;
@@ -104,6 +106,14 @@ static int check_clustering(const struct arguments *a, struct error *err)
     return 0;
 }
 
+static int check_known(const struct arguments *a, struct error *err)
+{
+    if (a->speakers && (a->embedding || a->compat || is_clustering(a, "vbx")))
+        return fail(err, "--speakers: people are known again by the model's own vectors; no "
+                         "--embedding, no vbx and no --compat");
+    return 0;
+}
+
 static int check_arguments(struct arguments *a, struct error *err)
 {
     if (check_clustering(a, err))
@@ -121,7 +131,7 @@ static int check_arguments(struct arguments *a, struct error *err)
         return fail(err, "--min-size %d: should be 1 to 1000000", a->min_size);
     if (!(a->min_on >= 0.0 && a->min_on <= 60.0) || !(a->min_off >= 0.0 && a->min_off <= 60.0))
         return fail(err, "--min-on and --min-off: 0 to 60 seconds");
-    if (check_speakers(a, err))
+    if (check_speakers(a, err) || check_known(a, err))
         return -1;
     return is_clustering(a, "online") ? check_online(a, err) : 0;
 }
@@ -247,6 +257,28 @@ static int open_offline(struct session *s, const struct arguments *a, struct err
     return 0;
 }
 
+/* The file of --speakers, for a model that can know people again. */
+static int read_known(struct session *s, const struct arguments *a, struct error *err)
+{
+    const struct model *m = &s->loaded.model;
+
+    if (!a->speakers)
+        return 0;
+    if (!m->config.readout.embedding)
+        return fail(err, "%s: a model without speaker vectors knows nobody again",
+                    s->loaded.name);
+    speakers_init(&s->known, model_fingerprint(m), m->config.readout.embedding);
+    if (speakers_read(&s->known, a->speakers, err))
+        return -1;
+    if (!s->how.online && m->config.readout.embedding_threshold <= 0.0f)
+        return fail(err, "%s: its vectors are not calibrated (antiphon calibrate), as --speakers "
+                         "wants them", s->loaded.name);
+    s->how.offline.known = &s->known;
+    s->how.offline.known_threshold = m->config.readout.embedding_threshold;
+    s->how.engine.known = &s->known;
+    return 0;
+}
+
 static int open_online(struct session *s, const struct arguments *a, struct error *err)
 {
     const struct live_options live = LIVE_OPTIONS_NONE;
@@ -352,7 +384,7 @@ static int run(struct session *s, const struct arguments *a, const char *const *
     if (open_jobs(s, a, paths, n, err) ||
         diarize_output_open(&out, a->output, s->jobs.list, n, err))
         return STATUS_MISUSED;
-    if (online ? open_online(s, a, err) : open_offline(s, a, err)) {
+    if ((online ? open_online(s, a, err) : open_offline(s, a, err)) || read_known(s, a, err)) {
         diarize_output_close(&out, NULL);
         return STATUS_FAILED;
     }
@@ -382,6 +414,7 @@ static int diarize(struct arguments *a, const char *const *paths, int n, struct 
         diarize_job_release(&s.jobs.list[i]);
     free(s.jobs.list);
     plda_release(&s.plda);
+    speakers_release(&s.known);
     resnet_close(&s.network);
     unload_model(&s.live);
     unload_model(&s.loaded);
@@ -399,6 +432,8 @@ int cmd_diarize(int argc, const char **argv, struct error *err)
          "voices, ahc, vbx or online [voices if the model is calibrated for it, else ahc]", "NAME"},
         {"embedding", 'e', POPT_ARG_STRING, &a.embedding, 0,
          "a speaker network's vectors [the model's own]", "FILE"},
+        {"speakers", 0, POPT_ARG_STRING, &a.speakers, 0,
+         "know these people, see `antiphon help enroll`", "FILE"},
         {"plda", 0, POPT_ARG_STRING, &a.plda, 0, "of vbx: a DiariZen model's plda", "FOLDER"},
         {"jobs", 'j', POPT_ARG_INT, &a.jobs, 0, "files at a time [1]", "N"},
         {"threads", 0, POPT_ARG_INT, &a.threads, 0, "of all files together [cores]", "N"},

@@ -26,14 +26,23 @@ int diarize_name(struct diarize_job *job, int compat, struct error *err)
     return 0;
 }
 
-static int own_names(struct diarize_job *job, int compat, struct error *err)
+/* Known people's, as RTTM can hold them, then numbers. */
+static int own_names(struct diarize_job *job, const struct speakers *known, int compat,
+                     struct error *err)
 {
+    int n_known = known ? known->n : 0;
+
     job->names = calloc((size_t)job->n_names + 1, sizeof(*job->names));
     for (int i = 0; job->names && i < job->n_names; i++) {
-        if (asprintf(&job->names[i], compat ? "%d" : "speaker_%d", compat ? i : i + 1) < 0) {
-            job->names[i] = NULL;
+        char name[REPORT_NAME_BYTES];
+        if (i < n_known)
+            utf8_field(name, sizeof(name), known->list[i].name);
+        else
+            snprintf(name, sizeof(name), compat ? "%d" : "speaker_%d",
+                     compat ? i : i - n_known + 1);
+        job->names[i] = strdup(name);
+        if (!job->names[i])
             return fail(err, "out of memory");
-        }
     }
     return job->names ? 0 : fail(err, "out of memory");
 }
@@ -56,7 +65,8 @@ static int run_offline(struct diarize_job *job, const struct diarize_how *how,
             fail_prefix(err, "%s: ", job->path);
     }
     heard_release(&h);
-    return status ? -1 : own_names(job, how->offline.compat, err);
+    return status ? -1
+                  : own_names(job, how->offline.known, how->offline.compat, err);
 }
 
 static int run_online(struct diarize_job *job, const struct diarize_how *how,

@@ -2,6 +2,7 @@
 #include "stream/offline.h"
 
 #include "stream/aggregate.h"
+#include "stream/known.h"
 #include "stream/reconstruct.h"
 
 #include <math.h>
@@ -32,10 +33,11 @@ static int add_regions(struct regions *r, const struct reconstruction *who,
     return status;
 }
 
-/* Ends what lies beyond the recording, and numbers by first appearance. */
-static int tidy(struct regions *r, int *n_speakers, double seconds, struct error *err)
+/* Ends what lies beyond the recording, and numbers by first appearance whoever is not known. */
+static int tidy(struct regions *r, int *n_speakers, int n_known, double seconds,
+                struct error *err)
 {
-    int *number = malloc((size_t)*n_speakers * sizeof(int) + 1), n = 0;
+    int *number = malloc((size_t)*n_speakers * sizeof(int) + 1), n = n_known;
     size_t to = 0;
 
     if (!number)
@@ -47,7 +49,7 @@ static int tidy(struct regions *r, int *n_speakers, double seconds, struct error
     }
     r->n = to;
     for (int k = 0; k < *n_speakers; k++)
-        number[k] = -1;
+        number[k] = k < n_known ? k : -1;
     for (;;) {
         const struct turn *first = NULL;
         for (size_t i = 0; i < r->n; i++) {
@@ -72,13 +74,16 @@ static int run(struct regions *r, int *n_speakers, const struct heard *h, const 
 {
     struct clustering c;
     struct reconstruction who;
-    int most = s->clustering.max_speakers, status;
+    int most = s->clustering.max_speakers, status = 0;
 
     for (int64_t t = 0; most && t < n_frames; t++)
         count[t] = count[t] < most ? count[t] : (uint8_t)most;
     if (clustering_run(&c, h, &s->clustering, err))
         return -1;
-    status = reconstruct(&who, h, w, c.label, count, weights, s->compat, err);
+    if (s->known)
+        status = known_find(c.label, &c.n_clusters, h, s->known, s->known_threshold, err);
+    if (status == 0)
+        status = reconstruct(&who, h, w, c.label, count, weights, s->compat, err);
     clustering_release(&c);
     if (status)
         return -1;
@@ -121,7 +126,8 @@ int offline_run(struct regions *r, int *n_speakers, const struct heard *h,
     free(count);
     free(weights);
     if (status == 0 && !s->compat)
-        status = tidy(r, n_speakers, seconds, err);
+        status = tidy(r, n_speakers, s->known ? s->known->n : 0, seconds,
+                      err);
     if (status)
         regions_release(r);
     return status;

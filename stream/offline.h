@@ -2,7 +2,8 @@
 /* offline.h - from what was heard in all windows to who spoke when: count, clustering,
  * reconstruction, regions; DiariZen's order.
  *
- * Persons are numbered in the order in which they first speak. With compat
+ * Persons are numbered in the order in which they first speak, behind the known ones, who
+ * have the first numbers, present or not. With compat
  * everything is upstream's instead: numbers are the clusters', time stamps those of
  * frames' middles, speech may lie beyond the end of the recording, and a recording
  * without speech is an error. Thread: any. */
@@ -11,11 +12,14 @@
 
 #include "stream/binarize.h"
 #include "stream/clustering.h"
+#include "stream/speakers_file.h"
 #include "stream/windows.h"
 
 struct offline_settings {
     struct clustering_settings clustering;
     struct binarize_settings binarize;
+    const struct speakers *known; // who is looked for (known.h), or NULL; not with compat
+    float known_threshold;        // cosine distance
     int centred; // 1: a window's frames count the more the more context they have in it
     int compat;
 };

@@ -2,8 +2,8 @@
 /* reconstruct.h - from slots with their persons to who speaks in each frame.
  *
  * A person's activation is the number of windows that hear them in the frame, or the sum
- * of their weights there; the count says how many speak, and as many of the most active do, the lower number
- * first among equals. Nobody speaks whom no window hears; with compat (upstream's)
+ * of their weights there; the count says how many speak, and as many of the most active do,
+ * the lower number first among equals. Nobody speaks whom no window hears; with compat (upstream's)
  * the count is obeyed all the same, and makes speech of phantoms.
  * Thread: any. */
 #ifndef RECONSTRUCT_H

@@ -76,6 +76,22 @@ diarize $quick "$audio" --threshold 0.2 --min-size 1
 refused 2 'calibrated vectors' "$antiphon" diarize --clustering voices --threshold 0.5 "$audio"
 refused 2 'calibrated vectors' "$antiphon" diarize --clustering voices --compat diarizen "$audio"
 
+# -- people who are known: by their names, whoever else by numbers; and no others
+"$antiphon" enroll 'Ada L' "$audio" -o "$dir/people.json" >"$dir/log" 2>&1 || complain "enroll: $(cat "$dir/log")"
+for way in voices ahc online; do
+    case $way in online) how="" ;; *) how=$quick ;; esac
+    diarize $how --clustering $way --speakers "$dir/people.json" "$audio"
+    awk '$8 != "Ada_L" && $8 !~ /^speaker_[1-9]$/ { exit 1 }' "$dir/out" || complain "--speakers: $(cat "$dir/out")"
+    [ "$(grep -c ' Ada_L ' "$dir/out")" -gt 2 ] || complain "$way does not know who has been enrolled"
+done
+diarize $quick --speakers "$dir/people.json" "$audio"
+sed 's/ Ada_L / X /; s/ speaker_[0-9]* / X /' "$dir/out" >"$dir/named"
+sed 's/ speaker_[0-9]* / X /' "$dir/whole" | cmp -s - "$dir/named" || complain "names change who speaks when"
+printf '{"format": "antiphon speakers", "version": 1, "model": 1, "width": 64, "speakers": []}' >"$dir/other.json"
+refused 1 "other.json" "$antiphon" diarize $quick --speakers "$dir/other.json" "$audio"
+refused 1 "nowhere.json" "$antiphon" diarize $quick --speakers "$dir/nowhere.json" "$audio"
+refused 2 'known again' "$antiphon" diarize --speakers "$dir/people.json" --compat diarizen "$audio"
+
 # -- a speaker network's vectors
 diarize $quick "$audio" --embedding "$tests/golden/resnet34_tiny/pytorch_model.bin"
 [ -s "$dir/out" ] || complain "--embedding: nobody speaks"
