@@ -26,7 +26,7 @@
 # 2902 and began with the model in the program, in bfloat16: some of them it may have heard before.)
 #
 # ANTIPHON  the program
-# STEPS1 .. STEPS14, PRUNE1 .. PRUNE3  lengths of the runs and of pruning's stages, 160 s of audio a step
+# STEPS1 .. STEPS15, PRUNE1 .. PRUNE3  lengths of the runs and of pruning's stages, 160 s of audio a step
 set -eu
 antiphon=${ANTIPHON:-antiphon}
 [ $# -eq 5 ] || { echo "usage: builtin.sh SPEECH DEV NOISE RIR OUT" >&2; exit 2; }
@@ -98,6 +98,10 @@ run brink -m "$out/further.safetensors.run/last.safetensors" --chunk 20 --batch 
 run room -m "$out/grown.safetensors" --chunk 20 --batch 8 --voices 7 --tracts 3 --manner 7 --excerpts 2 --colour 4 \
     $blocks --dropout 0.1 --affinity 3 --ema 0.995 --warmup 30 --lr 8e-4 --schedule cosine --seed 15 \
     --dev-clips 96 --validate-every 4000 --steps "${STEPS14:-6600}"
-"$antiphon" calibrate -m "$out/room.safetensors.run/last.safetensors" --threshold 0.45 --speech "$speech" \
+# Up to the rate again, and down: a cosine of 12000 steps, from 187 on of 7000, from 1847 on of 5500, to 5367.
+run pairs -m "$out/room.safetensors.run/last.safetensors" --chunk 20 --batch 8 --voices 7 --tracts 3 --manner 7 \
+    --excerpts 2 --colour 2 $blocks --dropout 0.1 --affinity 3 --ema 0.995 --warmup 30 --lr 8e-4 \
+    --schedule cosine --seed 16 --dev-clips 96 --validate-every 4000 --steps "${STEPS15:-5367}"
+"$antiphon" calibrate -m "$out/pairs.safetensors.run/last.safetensors" --threshold 0.45 --speech "$speech" \
     --noise "$noise" --rir "$rir" --dev-speech "$dev" --clips "${CLIPS:-48}" -o "$out/calibrated.safetensors"
 "$antiphon" convert "$out/calibrated.safetensors" --dtype bf16 --left 12000 --horizon 300 -o "$out/builtin.safetensors"
