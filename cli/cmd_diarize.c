@@ -78,8 +78,8 @@ static int check_online(const struct arguments *a, struct error *err)
     if (a->plda || a->embedding || a->compat || a->min_size >= 0 || a->min_speakers ||
         a->max_speakers || !isnan(a->window) || !isnan(a->step) || !isnan(a->threshold))
         return fail(err, "--clustering online is the live tracker, which has no windows and is "
-                         "not told how many speak: only --channel, --min-on and --min-off "
-                         "go with it");
+                         "not told how many speak: only --speakers, --channel, --min-on "
+                         "and --min-off go with it");
     return 0;
 }
 
@@ -267,12 +267,12 @@ static int read_known(struct session *s, const struct arguments *a, struct error
     if (!m->config.readout.embedding)
         return fail(err, "%s: a model without speaker vectors knows nobody again",
                     s->loaded.name);
-    speakers_init(&s->known, model_fingerprint(m), m->config.readout.embedding);
-    if (speakers_read(&s->known, a->speakers, err))
-        return -1;
     if (!s->how.online && m->config.readout.embedding_threshold <= 0.0f)
         return fail(err, "%s: its vectors are not calibrated (antiphon calibrate), as --speakers "
                          "wants them", s->loaded.name);
+    speakers_init(&s->known, model_fingerprint(m), m->config.readout.embedding);
+    if (speakers_read(&s->known, a->speakers, err))
+        return -1;
     s->how.offline.known = &s->known;
     s->how.offline.known_threshold = m->config.readout.embedding_threshold;
     s->how.engine.known = &s->known;

@@ -26,20 +26,19 @@ int diarize_name(struct diarize_job *job, int compat, struct error *err)
     return 0;
 }
 
-/* Known people's, as RTTM can hold them, then numbers. */
-static int own_names(struct diarize_job *job, const struct speakers *known, int compat,
+/* Known people's, as RTTM can hold them; others have numbers. who: NULL or [n_names]. */
+static int own_names(struct diarize_job *job, const int *who, const struct offline_settings *s,
                      struct error *err)
 {
-    int n_known = known ? known->n : 0;
+    int number = s->compat ? 0 : 1;
 
     job->names = calloc((size_t)job->n_names + 1, sizeof(*job->names));
     for (int i = 0; job->names && i < job->n_names; i++) {
         char name[REPORT_NAME_BYTES];
-        if (i < n_known)
-            utf8_field(name, sizeof(name), known->list[i].name);
+        if (who && who[i] >= 0)
+            utf8_field(name, sizeof(name), s->known->list[who[i]].name);
         else
-            snprintf(name, sizeof(name), compat ? "%d" : "speaker_%d",
-                     compat ? i : i - n_known + 1);
+            snprintf(name, sizeof(name), s->compat ? "%d" : "speaker_%d", number++);
         job->names[i] = strdup(name);
         if (!job->names[i])
             return fail(err, "out of memory");
@@ -56,17 +55,20 @@ static int run_offline(struct diarize_job *job, const struct diarize_how *how,
         .compat = how->offline.compat, .samples = samples,
     };
     struct heard h;
+    int *who = NULL;
     int status = hear(&h, &job->seconds, job->path, &hearing, err);
 
     if (status == 0) {
-        status = offline_run(&job->regions, &job->n_names, &h, &how->windows, &how->offline,
-                             job->seconds, err);
+        status = offline_run(&job->regions, &job->n_names, &who, &h, &how->windows,
+                             &how->offline, job->seconds, err);
         if (status)
             fail_prefix(err, "%s: ", job->path);
     }
     heard_release(&h);
-    return status ? -1
-                  : own_names(job, how->offline.known, how->offline.compat, err);
+    if (status == 0)
+        status = own_names(job, who, &how->offline, err);
+    free(who);
+    return status;
 }
 
 static int run_online(struct diarize_job *job, const struct diarize_how *how,

@@ -46,16 +46,17 @@ static double cosine(const double *x, const double *y, int width)
     return xx > 0.0 && yy > 0.0 ? xy / sqrt(xx * yy) : 0.0;
 }
 
-/* Of so many clusters map [n_clusters] is who each is, or -1. */
-static int match(int *map, int n_clusters, const int *label, const struct heard *h,
-                 const struct speakers *known, float threshold, struct error *err)
+int known_find(int *who, int n_clusters, const int *label, const struct heard *h,
+               const struct speakers *known, float threshold, struct error *err)
 {
     size_t W = (size_t)h->width, C = (size_t)n_clusters, K = (size_t)known->n;
     double *heard = calloc(C * W + 1, sizeof(double)), *people = calloc(K * W + 1, sizeof(double));
     double *cost = calloc(C * K + 1, sizeof(double));
     int status = heard && people && cost ? 0 : fail(err, "out of memory: %d known speakers", known->n);
 
-    if (status == 0) {
+    for (size_t i = 0; i < C; i++)
+        who[i] = -1;
+    if (status == 0 && C * K > 0) {
         sum_clusters(heard, label, h);
         sum_known(people, known);
         for (size_t i = 0; i < C * K; i++) {
@@ -63,34 +64,12 @@ static int match(int *map, int n_clusters, const int *label, const struct heard 
                           (1.0 - (double)threshold);
             cost[i] = near > 0.0 ? -near : 0.0;
         }
-        status = hungarian(map, cost, n_clusters, known->n, err);
+        status = hungarian(who, cost, n_clusters, known->n, err);
         for (size_t i = 0; i < C && status == 0; i++)
-            map[i] = map[i] >= 0 && cost[i * K + (size_t)map[i]] < 0.0 ? map[i] : -1;
+            who[i] = who[i] >= 0 && cost[i * K + (size_t)who[i]] < 0.0 ? who[i] : -1;
     }
     free(heard);
     free(people);
     free(cost);
     return status;
-}
-
-int known_find(int *label, int *n_clusters, const struct heard *h, const struct speakers *known,
-               float threshold, struct error *err)
-{
-    int *map = malloc((size_t)*n_clusters * sizeof(int) + 1), n = known->n;
-
-    if (!map)
-        return fail(err, "out of memory");
-    if (known->n && *n_clusters && match(map, *n_clusters, label, h, known, threshold, err)) {
-        free(map);
-        return -1;
-    }
-    for (int k = 0; k < *n_clusters; k++) {
-        if (!known->n || map[k] < 0)
-            map[k] = n++;
-    }
-    for (int i = 0; i < h->n_windows * h->n_slots; i++)
-        label[i] = label[i] < 0 ? label[i] : map[label[i]];
-    *n_clusters = n;
-    free(map);
-    return 0;
 }

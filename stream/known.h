@@ -11,10 +11,9 @@
 #include "stream/heard.h"
 #include "stream/speakers_file.h"
 
-/* label [n_windows,n_slots] of slots, below 0 nobody: those of a known speaker become their
- * place in the list; the others follow in the order they had. *n_clusters: labels are below
- * it, before and after. */
-int known_find(int *label, int *n_clusters, const struct heard *h, const struct speakers *known,
-               float threshold, struct error *err);
+/* who [n_clusters] is each one's place among the known, or -1. label [n_windows,n_slots]: the
+ * slots' clusters, below 0 nobody's. */
+int known_find(int *who, int n_clusters, const int *label, const struct heard *h,
+               const struct speakers *known, float threshold, struct error *err);
 
 #endif

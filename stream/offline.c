@@ -33,15 +33,17 @@ static int add_regions(struct regions *r, const struct reconstruction *who,
     return status;
 }
 
-/* Ends what lies beyond the recording, and numbers by first appearance whoever is not known. */
-static int tidy(struct regions *r, int *n_speakers, int n_known, double seconds,
-                struct error *err)
+/* Ends what lies beyond the recording, and numbers by first appearance; who, of those there are,
+ * or NULL, goes by the new numbers, too. */
+static int tidy(struct regions *r, int *n_speakers, int *who, double seconds, struct error *err)
 {
-    int *number = malloc((size_t)*n_speakers * sizeof(int) + 1), n = n_known;
+    size_t columns = (size_t)*n_speakers;
+    int *number = malloc(2 * columns * sizeof(int) + 1), *was, n = 0;
     size_t to = 0;
 
     if (!number)
         return fail(err, "out of memory");
+    was = number + columns; // who, in the new order
     for (size_t i = 0; i < r->n; i++) {
         r->list[i].end = r->list[i].end < seconds ? r->list[i].end : seconds;
         if (r->list[i].start < r->list[i].end)
@@ -49,7 +51,7 @@ static int tidy(struct regions *r, int *n_speakers, int n_known, double seconds,
     }
     r->n = to;
     for (int k = 0; k < *n_speakers; k++)
-        number[k] = k < n_known ? k : -1;
+        number[k] = -1;
     for (;;) {
         const struct turn *first = NULL;
         for (size_t i = 0; i < r->n; i++) {
@@ -59,8 +61,11 @@ static int tidy(struct regions *r, int *n_speakers, int n_known, double seconds,
         }
         if (!first)
             break;
+        was[n] = who ? who[first->speaker] : -1;
         number[first->speaker] = n++;
     }
+    for (int k = 0; who && k < n; k++)
+        who[k] = was[k];
     for (size_t i = 0; i < r->n; i++)
         r->list[i].speaker = number[r->list[i].speaker];
     *n_speakers = n;
@@ -68,22 +73,33 @@ static int tidy(struct regions *r, int *n_speakers, int n_known, double seconds,
     return 0;
 }
 
-static int run(struct regions *r, int *n_speakers, const struct heard *h, const struct windows *w,
-               const struct offline_settings *s, const double *weights, uint8_t *count,
-               int64_t n_frames, struct error *err)
+/* *who [clusters] is each one's place among the known, or -1. */
+static int find_known(int **who, const struct clustering *c, const struct heard *h,
+                      const struct offline_settings *s, struct error *err)
+{
+    *who = malloc((size_t)c->n_clusters * sizeof(int) + 1);
+    if (!*who)
+        return fail(err, "out of memory");
+    return known_find(*who, c->n_clusters, c->label, h, s->known, s->known_threshold, err);
+}
+
+static int run(struct regions *r, int *n_speakers, int **who_known, const struct heard *h,
+               const struct windows *w, const struct offline_settings *s, const double *weights,
+               uint8_t *count, int64_t n_frames, struct error *err)
 {
     struct clustering c;
     struct reconstruction who;
-    int most = s->clustering.max_speakers, status = 0;
+    int most = s->clustering.max_speakers, status;
 
     for (int64_t t = 0; most && t < n_frames; t++)
         count[t] = count[t] < most ? count[t] : (uint8_t)most;
     if (clustering_run(&c, h, &s->clustering, err))
         return -1;
-    if (s->known)
-        status = known_find(c.label, &c.n_clusters, h, s->known, s->known_threshold, err);
-    if (status == 0)
-        status = reconstruct(&who, h, w, c.label, count, weights, s->compat, err);
+    status = reconstruct(&who, h, w, c.label, count, weights, s->compat, err);
+    if (status == 0 && s->known && find_known(who_known, &c, h, s, err)) {
+        reconstruction_release(&who);
+        status = -1;
+    }
     clustering_release(&c);
     if (status)
         return -1;
@@ -108,10 +124,11 @@ static double *weights_from_context(int n_frames)
     return weights;
 }
 
-int offline_run(struct regions *r, int *n_speakers, const struct heard *h,
+int offline_run(struct regions *r, int *n_speakers, int **who, const struct heard *h,
                 const struct windows *w, const struct offline_settings *s, double seconds,
                 struct error *err)
 {
+    int *known = NULL;
     double *weights = s->centred ? weights_from_context(w->n_frames) : NULL;
     uint8_t *count = NULL;
     int64_t n_frames;
@@ -122,13 +139,16 @@ int offline_run(struct regions *r, int *n_speakers, const struct heard *h,
     if (s->centred && !weights)
         fail(err, "out of memory");
     else if (aggregate_count(&count, &n_frames, h, w, 0.0, weights, err) == 0)
-        status = run(r, n_speakers, h, w, s, weights, count, n_frames, err);
+        status = run(r, n_speakers, &known, h, w, s, weights, count, n_frames, err);
     free(count);
     free(weights);
     if (status == 0 && !s->compat)
-        status = tidy(r, n_speakers, s->known ? s->known->n : 0, seconds,
-                      err);
+        status = tidy(r, n_speakers, known, seconds, err);
     if (status)
         regions_release(r);
+    if (who)
+        *who = status ? NULL : known;
+    if (status || !who)
+        free(known);
     return status;
 }

@@ -2,8 +2,7 @@
 /* offline.h - from what was heard in all windows to who spoke when: count, clustering,
  * reconstruction, regions; DiariZen's order.
  *
- * Persons are numbered in the order in which they first speak, behind the known ones, who
- * have the first numbers, present or not. With compat
+ * Persons are numbered in the order in which they first speak. With compat
  * everything is upstream's instead: numbers are the clusters', time stamps those of
  * frames' middles, speech may lie beyond the end of the recording, and a recording
  * without speech is an error. Thread: any. */
@@ -28,8 +27,9 @@ struct offline_settings {
 struct offline_settings offline_defaults(enum clustering_method method, int compat);
 
 /* seconds: of the recording, where turns end at the latest.
- * *n_speakers: numbers below it may be in the regions. */
-int offline_run(struct regions *r, int *n_speakers, const struct heard *h,
+ * *n_speakers: numbers below it may be in the regions. *who [*n_speakers], if who is not NULL:
+ * each one's place among the known, or -1; the caller's to free, NULL without known ones. */
+int offline_run(struct regions *r, int *n_speakers, int **who, const struct heard *h,
                 const struct windows *w, const struct offline_settings *s, double seconds,
                 struct error *err);
 

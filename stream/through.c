@@ -16,7 +16,7 @@ int through_open(struct through *t, const struct model *m, int keep, size_t max_
     *t = (struct through){.width = m->config.readout.embedding,
                           .keep = keep > most ? keep : most};
     place(t);
-    if (stepper_open(&t->stepper, m, SMOOTH_SECONDS, max_put, err) || arena_commit(&t->arena, err))
+    if (stepper_open(&t->stepper, m, 0.0, max_put, err) || arena_commit(&t->arena, err))
         return -1;
     place(t);
     return 0;

@@ -87,6 +87,9 @@ done
 diarize $quick --speakers "$dir/people.json" "$audio"
 sed 's/ Ada_L / X /; s/ speaker_[0-9]* / X /' "$dir/out" >"$dir/named"
 sed 's/ speaker_[0-9]* / X /' "$dir/whole" | cmp -s - "$dir/named" || complain "names change who speaks when"
+"$antiphon" diarize $quick --speakers "$dir/people.json" --num-speakers 99 "$audio" >"$dir/out" 2>"$dir/err" ||
+    complain "99 speakers, one known"
+says "$(awk '{ print $8 }' "$dir/out" | sort -u | wc -l) speakers found, not 99" err
 printf '{"format": "antiphon speakers", "version": 1, "model": 1, "width": 64, "speakers": []}' >"$dir/other.json"
 refused 1 "other.json" "$antiphon" diarize $quick --speakers "$dir/other.json" "$audio"
 refused 1 "nowhere.json" "$antiphon" diarize $quick --speakers "$dir/nowhere.json" "$audio"
@@ -165,7 +168,7 @@ refused 2 'is more than' "$antiphon" diarize --min-speakers 3 --max-speakers 2 "
 refused 2 'should be diarizen' "$antiphon" diarize --compat pyannote "$audio"
 refused 2 'should be 1 to' "$antiphon" diarize --jobs 0 "$audio"
 refused 2 'above 0 and at most 2' "$antiphon" diarize --threshold 3 "$audio"
-refused 2 'only --channel' "$antiphon" diarize --clustering online --num-speakers 2 "$audio"
+refused 2 'only --speakers' "$antiphon" diarize --clustering online --num-speakers 2 "$audio"
 refused 2 'did you mean --num-speakers?' "$antiphon" diarize --num-speaker 2 "$audio"
 refused 2 'this format is of one recording' "$antiphon" diarize "$audio" "$dir/silence.wav" -o "$dir/x.vtt"
 refused 1 'a window of 100 s' "$antiphon" diarize --window 100 "$audio"

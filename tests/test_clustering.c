@@ -185,7 +185,7 @@ static struct regions run(struct small *m, struct offline_settings *s, int *n_sp
     struct regions r;
     struct error err;
 
-    if (offline_run(&r, n_speakers, &m->heard, &m->windows, s, seconds, &err))
+    if (offline_run(&r, n_speakers, NULL, &m->heard, &m->windows, s, seconds, &err))
         check_fail("%s", err.text);
     return r;
 }
@@ -205,7 +205,7 @@ static void test_silence(void **state)
     r = run(&m, &s, &n, 4.0);
     assert_int_equal(r.n, 0);
     s = offline_defaults(CLUSTERING_AHC, 1);
-    assert_int_equal(offline_run(&r, &n, &m.heard, &m.windows, &s, 4.0, &err), -1);
+    assert_int_equal(offline_run(&r, &n, NULL, &m.heard, &m.windows, &s, 4.0, &err), -1);
     assert_non_null(strstr(err.text, "nobody speaks: DiariZen stops"));
 }
 

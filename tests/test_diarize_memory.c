@@ -97,7 +97,7 @@ static int cluster(void *context, struct error *err)
     struct regions r;
     int n;
 
-    if (offline_run(&r, &n, &s->heard, &s->windows, &s->settings, 24.0, err))
+    if (offline_run(&r, &n, NULL, &s->heard, &s->windows, &s->settings, 24.0, err))
         return -1;
     assert_true(n >= 1 && n <= 8 && r.n > 1);
     char *text = rttm_text(&r, "talk", names, err);

@@ -402,7 +402,7 @@ static void check_text(struct variant *v)
     snprintf(path, sizeof(path), "%s/%s.rttm", v->folder, v->name);
     char *want = check_read(path);
     snprintf(recording, sizeof(recording), "%.*s", (int)strcspn(want + 8, " "), want + 8);
-    if (offline_run(&r, &n_speakers, &v->heard, &v->windows, &v->settings, 0.0, &err))
+    if (offline_run(&r, &n_speakers, NULL, &v->heard, &v->windows, &v->settings, 0.0, &err))
         check_fail("%s", err.text);
     label_names(names, list, n_speakers);
     char *got = rttm_text(&r, recording, list, &err);
@@ -471,7 +471,7 @@ static void test_vbx_without_its_faults(void **state)
             v.settings.clustering.plda = &v.plda;
             if (asked)
                 v.settings.clustering.min_speakers = v.settings.clustering.max_speakers = asked;
-            if (offline_run(&r, &found[asked][compat], &v.heard, &v.windows, &v.settings, 1e9,
+            if (offline_run(&r, &found[asked][compat], NULL, &v.heard, &v.windows, &v.settings, 1e9,
                             &err))
                 check_fail("%s", err.text);
             assert_true(r.n > 0);
