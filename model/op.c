@@ -110,6 +110,15 @@ const char *op_blas_kernels(void)
     return openblas_get_corename();
 }
 
+const char *op_better_kernels(const char *chosen, const char *loops)
+{
+    if (strcmp(chosen, "Prescott"))
+        return NULL;
+    if (!strcmp(loops, "avx512"))
+        return "SkylakeX";
+    return strcmp(loops, "avx2") ? NULL : "Haswell";
+}
+
 double op_peak(struct error *err)
 {
     enum { N = 1024, TRIALS = 5 };

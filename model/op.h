@@ -57,6 +57,10 @@ double op_peak(struct error *err);
 /* The kernels that the BLAS library chose, e.g. "SkylakeX". */
 const char *op_blas_kernels(void);
 
+/* Which of OpenBLAS's kernels to ask for on an x86 processor that it is too old to know and has chosen its
+ * oldest for, by the loops that run on it (struct kernels); NULL where its choice stands. A static string. */
+const char *op_better_kernels(const char *chosen, const char *loops);
+
 /* Runs one product of each kind, so that the library has its buffers. */
 void op_warm_up(void);
 

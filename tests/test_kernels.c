@@ -4,6 +4,7 @@
 #include "check.h"
 
 #include "model/kernels.h"
+#include "model/op.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -166,6 +167,23 @@ static void test_builds_agree_bit_by_bit(void **state)
     }
 }
 
+/* Only the choice for a processor that OpenBLAS does not know is ours to change. */
+static void test_kernels_that_openblas_should_have_chosen(void **state)
+{
+    static const struct { const char *chosen, *loops, *better; } cases[] = {
+        {"Prescott", "avx512", "SkylakeX"}, {"Prescott", "avx2", "Haswell"}, {"Prescott", "plain", NULL},
+        {"Haswell", "avx512", NULL}, {"SkylakeX", "avx512", NULL}, {"Zen", "avx512", NULL}, {"ARMV8", "plain", NULL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const char *better = op_better_kernels(cases[i].chosen, cases[i].loops);
+
+        if (!better != !cases[i].better || (better && strcmp(better, cases[i].better)))
+            check_fail("%s with %s loops: %s", cases[i].chosen, cases[i].loops, better ? better : "kept");
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -173,6 +191,7 @@ int main(void)
         cmocka_unit_test(test_layer_norm),
         cmocka_unit_test(test_softmax),
         cmocka_unit_test(test_builds_agree_bit_by_bit),
+        cmocka_unit_test(test_kernels_that_openblas_should_have_chosen),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
