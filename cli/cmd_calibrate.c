@@ -17,7 +17,8 @@
 static const struct usage usage = {
     "",
     "Computes the embedding readout of a trained model anew, by linear discriminant analysis of\n"
-    "the layer sum on clips of people whose turns are known (as `finetune` takes them: --speech or\n"
+    "the layer sum (and of the feature projection, where `grow --embedding-projection` has made room),\n"
+    "on clips of people whose turns are known (as `finetune` takes them: --speech or\n"
     "--data), so that a model's own speaker vectors are centred and scaled, and tell voices apart\n"
     "by their cosine. On more clips (of --dev-speech or --dev, if given) the error of the vectors\n"
     "before and after is measured. --threshold is written as the model's own (config\n"
@@ -42,7 +43,7 @@ struct ear {
     struct model_state state;
     struct model_acts acts;
     struct clip clip;
-    float *sums;  // [frames,C] of the clip's speakers, alone, one speaker after another
+    float *traits; // [frames,TRAITS] of the clip's speakers, alone, one speaker after another
     int n[CLIP_MAX_SPEAKERS]; // frames of each
 };
 
@@ -51,18 +52,18 @@ static void ear_close(struct ear *e)
     model_acts_close(&e->acts);
     model_state_close(&e->state);
     clip_release(&e->clip);
-    free(e->sums);
+    free(e->traits);
 }
 
 static int ear_open(struct ear *e, const struct model *m, int64_t n_samples, struct error *err)
 {
-    size_t C = (size_t)m->config.wavlm.embed;
+    size_t width = (size_t)config_traits(&m->config);
 
     *e = (struct ear){.model = m};
     if (clip_init(&e->clip, n_samples, err))
         return -1;
-    e->sums = calloc((size_t)e->clip.n_frames * C + 1, sizeof(*e->sums));
-    if (!e->sums)
+    e->traits = calloc((size_t)e->clip.n_frames * width + 1, sizeof(*e->traits));
+    if (!e->traits)
         return fail(err, "out of memory");
     return model_state_open(&e->state, m, err) || model_acts_open(&e->acts, m, err) ? -1 : 0;
 }
@@ -88,7 +89,7 @@ static int listen(struct ear *e, const struct clip_source *source, uint64_t inde
                   struct error *err)
 {
     const struct model *m = e->model;
-    size_t C = (size_t)m->config.wavlm.embed;
+    size_t width = (size_t)config_traits(&m->config);
     int next[CLIP_MAX_SPEAKERS];
     struct block b;
 
@@ -103,8 +104,8 @@ static int listen(struct ear *e, const struct clip_source *source, uint64_t inde
             int64_t frame = b.frame + t;
             int who = frame < e->clip.n_frames ? clip_alone(&e->clip, (int)frame) : -1;
             if (who >= 0)
-                memcpy(e->sums + (size_t)next[who]++ * C, e->acts.readout.sum + (size_t)t * C,
-                       C * sizeof(float));
+                memcpy(e->traits + (size_t)next[who]++ * width, e->acts.readout.traits + (size_t)t * width,
+                       width * sizeof(float));
         }
     }
     return 0;
@@ -115,32 +116,53 @@ struct readout_pair {
     float *weight, *bias;
 };
 
-static int gather(struct readout_pair *to, const struct arguments *a, const struct model *m,
-                  const struct clip_source *source, double *speakers, struct error *err)
+/* One part of the vectors is of the layer sum, the other of the feature projection beside it, if
+ * they have one: each is found for itself, as if there were no other. */
+enum { OF_SUM, OF_PROJECTION, N_PARTS };
+
+static int gather(struct calibration *parts, struct ear *e, const struct arguments *a,
+                  const struct clip_source *source, struct error *err)
 {
-    struct calibration k = {0};
+    int width = config_traits(&e->model->config), C = e->model->config.wavlm.embed, status = 0;
     struct progress bar;
-    struct ear e = {0};
-    int C = m->config.wavlm.embed;
-    int status = ear_open(&e, m, source->n_samples, err) ||
-                 calibration_open(&k, C, e.clip.n_frames, err) ? -1 : 0;
 
     progress_begin(&bar, "listening", "clips", a->clips);
     for (int i = 0; status == 0 && i < a->clips; i++) {
-        const float *rows = e.sums;
-        status = listen(&e, source, (uint64_t)i, err);
+        const float *rows = e->traits;
+        status = listen(e, source, (uint64_t)i, err);
         for (int s = 0; status == 0 && s < CLIP_MAX_SPEAKERS; s++) {
-            calibration_add(&k, rows, e.n[s]);
-            rows += (size_t)e.n[s] * (size_t)C;
+            for (int part = 0; part * C < width; part++)
+                calibration_add(&parts[part], rows + part * C, width, e->n[s]);
+            rows += (size_t)e->n[s] * (size_t)width;
         }
         progress_at(&bar, i + 1);
     }
     progress_end(&bar);
+    return status;
+}
+
+static int fit(struct readout_pair *to, const struct arguments *a, const struct model *m,
+               const struct clip_source *source, double *speakers, struct error *err)
+{
+    const struct readout_config *r = &m->config.readout;
+    struct calibration parts[N_PARTS] = {0};
+    struct ear e = {0};
+    int width = config_traits(&m->config), C = m->config.wavlm.embed;
+    int n[N_PARTS] = {r->embedding - r->embedding_projection, r->embedding_projection}, first = 0;
+    int status = ear_open(&e, m, source->n_samples, err);
+
+    for (int part = 0; status == 0 && part < N_PARTS; part++)
+        status = calibration_open(&parts[part], C, e.clip.n_frames, err);
     if (status == 0)
-        status = calibration_fit(to->weight, to->bias, &k, m->config.readout.embedding, a->ridge,
-                                 err);
-    *speakers = k.n_speakers;
-    calibration_close(&k);
+        status = gather(parts, &e, a, source, err);
+    for (int part = 0; status == 0 && part < N_PARTS; first += n[part++]) {
+        if (n[part])
+            status = calibration_fit(to->weight + (size_t)first * (size_t)width + part * C, width,
+                                     to->bias + first, &parts[part], n[part], a->ridge, err);
+    }
+    *speakers = parts[OF_SUM].n_speakers;
+    for (int part = 0; part < N_PARTS; part++)
+        calibration_close(&parts[part]);
     ear_close(&e);
     return status;
 }
@@ -153,7 +175,7 @@ static int try_clip(struct vector_trials *v, const struct ear *e, const float *w
 
     for (int s = 0; s < CLIP_MAX_SPEAKERS; s++)
         n += e->n[s];
-    linear_forward(vectors, e->sums, weight, bias, n, c->wavlm.embed, c->readout.embedding);
+    linear_forward(vectors, e->traits, weight, bias, n, config_traits(c), c->readout.embedding);
     return vector_trials_add(v, vectors, e->n, CLIP_MAX_SPEAKERS, c->readout.embedding, err);
 }
 
@@ -241,9 +263,9 @@ static int write_model(const struct readout_pair *pair, const struct arguments *
 static int calibrate(struct arguments *a, const struct loaded *l, struct error *err)
 {
     const struct model *m = &l->model;
-    size_t E = (size_t)m->config.readout.embedding, C = (size_t)m->config.wavlm.embed;
+    size_t E = (size_t)m->config.readout.embedding, width = (size_t)config_traits(&m->config);
     struct finetune_sources *sources = calloc(1, sizeof(*sources));
-    struct readout_pair pair = {calloc(E * C + 1, sizeof(float)), calloc(E + 1, sizeof(float))};
+    struct readout_pair pair = {calloc(E * width + 1, sizeof(float)), calloc(E + 1, sizeof(float))};
     double speakers = 0.0;
     int status = 0;
 
@@ -261,7 +283,7 @@ static int calibrate(struct arguments *a, const struct loaded *l, struct error *
         status = finetune_sources_open(sources, &a->data, &m->config, a->threads,
                                        (uint64_t)a->seed, err);
     if (status == 0)
-        status = gather(&pair, a, m, sources->train, &speakers, err);
+        status = fit(&pair, a, m, sources->train, &speakers, err);
     if (status == 0)
         status = measure(&pair, a, m, sources->dev ? sources->dev : sources->train,
                          sources->dev ? 0 : (uint64_t)a->clips, err);

@@ -84,7 +84,7 @@ static int hear(struct gathered *g, const struct speakers *s, struct known_speak
         while (block_next(&b, &state.at, n - state.at.samples, 1, m->reach.block_frames, 0)) {
             model_forward(&acts, &state, m, samples + state.at.samples, &b, 1);
             powerset_activity(g->prob, acts.readout.scores, &powerset, b.own);
-            model_vectors(g->vectors, m, acts.readout.sum, b.own);
+            model_vectors(g->vectors, m, acts.readout.traits, b.own);
             gather(g, s, who, b.own, r->n_speakers);
             progress_at(&progress, (double)state.at.samples / FRAME_HZ);
         }

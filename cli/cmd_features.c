@@ -133,7 +133,7 @@ static int run(const struct model *m, const char *output, const float *samples, 
                           m->reach.right_frames)) {
             model_forward(&acts, &state, m, samples + state.at.samples, &b, 1);
             if (results.vectors)
-                model_vectors(results.vectors, m, acts.readout.sum, b.own);
+                model_vectors(results.vectors, m, acts.readout.traits, b.own);
             results_keep(&results, &b);
             progress_at(&progress, (double)state.at.samples / 16000.0);
         }

@@ -89,15 +89,17 @@ static int check_arguments(const struct arguments *a, struct error *err)
         {"feed-forward", by->feed_forward, 0, MAX_WIDTH},
         {"conformer-layers", by->conformer_layers, 0, MAX_CONFORMER_LAYERS},
         {"conformer-feed-forward", by->conformer_feed_forward, 0, MAX_WIDTH},
+        {"embedding-projection", by->embedding_projection, 0, MAX_WIDTH / 2},
     };
 
     if (!a->output)
         return fail(err, "where to? say -o FILE");
     if (options_in_range(ranges, sizeof(ranges) / sizeof(*ranges), err))
         return -1;
-    if (!by->heads && !by->feed_forward && !by->conformer_layers && !by->conformer_feed_forward)
-        return fail(err, "by what? say --heads, --feed-forward, --conformer-layers or "
-                         "--conformer-feed-forward");
+    if (!by->heads && !by->feed_forward && !by->conformer_layers && !by->conformer_feed_forward &&
+        !by->embedding_projection)
+        return fail(err, "by what? say --heads, --feed-forward, --conformer-layers, --conformer-feed-forward or "
+                         "--embedding-projection");
     return 0;
 }
 
@@ -114,6 +116,8 @@ int cmd_grow(int argc, const char **argv, struct error *err)
          "layers of the readout's conformer", "N"},
         {"conformer-feed-forward", 0, POPT_ARG_INT, &a.by.conformer_feed_forward, 0,
          "inner units of each of its feed-forwards", "N"},
+        {"embedding-projection", 0, POPT_ARG_INT, &a.by.embedding_projection, 0,
+         "numbers of a speaker vector that come from the feature projection; `calibrate` then", "N"},
         {"seed", 0, POPT_ARG_LONGLONG, &a.seed, 0, "of the random weights [1]", "N"},
         POPT_TABLEEND,
     };

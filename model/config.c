@@ -336,6 +336,7 @@ static int parse_readout(struct readout_config *r, const struct wavlm_config *w,
         get_int(&r->n_speakers, json, "max_speakers_per_chunk", 1, MAX_LOCAL_SPEAKERS, 4, err) ||
         get_int(&r->at_once, json, "max_speakers_per_frame", 1, MAX_AT_ONCE, 2, err) ||
         get_int(&r->embedding, json, "embedding_dim", 0, MAX_WIDTH, 0, err) ||
+        get_int(&r->embedding_projection, json, "embedding_projection", 0, r->embedding, 0, err) ||
         get_distance(&r->embedding_threshold, json, "embedding_threshold", err) ||
         get_int(&r->sample_rate, json, "sample_rate", 16000, 16000, 16000, err) ||
         get_rate(&r->dropout, json, "dropout", err) ||
@@ -421,6 +422,11 @@ int config_parse(struct model_config *c, const char *json, struct error *err)
 int config_layers_used(const struct model_config *c)
 {
     return c->readout.present ? c->readout.n_reps - 1 : c->wavlm.n_layers;
+}
+
+int config_traits(const struct model_config *c)
+{
+    return c->wavlm.embed * (c->readout.embedding_projection ? 2 : 1);
 }
 
 int config_head_width(const struct wavlm_config *c, int layer)

@@ -64,6 +64,8 @@ struct readout_config {
     enum output_activation activation;
     int n_speakers, at_once, n_classes; // of the powerset
     int embedding; // width of the embedding readout, 0 without one
+    int embedding_projection; // not 0: it reads the feature projection beside the layer sum, and so many numbers of a
+                              // calibrated vector, the last, come from there alone
     float embedding_threshold; // cosine distance beyond which much speech is another voice's;
                                // 0: the readout is not calibrated, the vectors are raw
     int sample_rate;
@@ -102,6 +104,9 @@ int config_powerset_classes(int n_speakers, int at_once);
 
 /* Layers that run: those above the last representation in the weighted sum do not. */
 int config_layers_used(const struct model_config *c);
+
+/* Width of what speaker vectors are made of: the layer sum, or it and the feature projection. */
+int config_traits(const struct model_config *c);
 
 /* Width of one attention head, pruned or not: embed / total heads. */
 int config_head_width(const struct wavlm_config *c, int layer);

@@ -322,11 +322,11 @@ void model_forward(struct model_acts *a, struct model_state *s, const struct mod
     a->seconds[STAGE_READOUT] += clock_monotonic() - t3;
 }
 
-void model_vectors(float *vectors, const struct model *m, const float *sum, int n)
+void model_vectors(float *vectors, const struct model *m, const float *traits, int n)
 {
     assert(m->config.readout.embedding > 0);
-    linear_forward(vectors, sum, m->params.embedding.weight, m->params.embedding.bias, n,
-                   m->config.wavlm.embed, m->config.readout.embedding);
+    linear_forward(vectors, traits, m->params.embedding.weight, m->params.embedding.bias, n,
+                   config_traits(&m->config), m->config.readout.embedding);
 }
 
 uint64_t model_fingerprint(const struct model *m)

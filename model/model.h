@@ -129,12 +129,12 @@ void model_forward(struct model_acts *a, struct model_state *s, const struct mod
 int model_try(struct model_acts *a, struct model_state *s, const struct model *m,
               struct error *err);
 
-/* The speaker vectors of n rows of a weighted sum (readout.sum after a forward,
+/* The speaker vectors of n rows of traits (readout.traits after a forward,
  * or means of its rows: both give the same, the map being affine). Only for a
  * model with an embedding readout, config.readout.embedding > 0. No allocation.
  *
- *   vectors [n,EMBEDDING]    sum [n,C] */
-void model_vectors(float *vectors, const struct model *m, const float *sum, int n);
+ *   vectors [n,EMBEDDING]    traits [n,TRAITS] */
+void model_vectors(float *vectors, const struct model *m, const float *traits, int n);
 
 /* A number that tells models apart: of every tensor's size and first values. */
 uint64_t model_fingerprint(const struct model *m);

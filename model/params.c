@@ -165,7 +165,7 @@ static const struct row readout_table[] = {
     WEIGHT(BLOCK "ln_norm.bias", F(norm.bias), READOUT, 1, AXIS_R),
     WEIGHT("classifier.weight", M(classifier.weight), READOUT, 2, AXIS_CLASSES, AXIS_R),
     WEIGHT("classifier.bias", M(classifier.bias), READOUT, 1, AXIS_CLASSES),
-    WEIGHT("embedding.weight", M(embedding.weight), EMBEDDING, 2, AXIS_EMBEDDING, AXIS_C),
+    WEIGHT("embedding.weight", M(embedding.weight), EMBEDDING, 2, AXIS_EMBEDDING, AXIS_TRAITS),
     WEIGHT("embedding.bias", M(embedding.bias), EMBEDDING, 1, AXIS_EMBEDDING),
 };
 
@@ -201,6 +201,7 @@ int64_t axis_size(const struct model_config *c, enum axis a, int index)
     case AXIS_POSI: return 2 * POSI_RANGE;
     case AXIS_CLASSES: return r->n_classes;
     case AXIS_EMBEDDING: return r->embedding;
+    case AXIS_TRAITS: return config_traits(c);
     case N_AXES: break;
     }
     assert(!"axis");

@@ -39,6 +39,7 @@ enum axis {
     AXIS_POSI,       // 2000 relative positions
     AXIS_CLASSES,
     AXIS_EMBEDDING,
+    AXIS_TRAITS,     // what speaker vectors are made of
     N_AXES
 };
 
@@ -114,7 +115,7 @@ struct model_params {
     float *posi; // [POSI,R_HEAD] relative positions of the conformer
     struct conformer_params conformer[MAX_CONFORMER_LAYERS];
     struct linear_params classifier; // [CLASSES,R]
-    struct linear_params embedding;  // [EMBEDDING,C]
+    struct linear_params embedding;  // [EMBEDDING,TRAITS]
 };
 
 enum param_kind {

@@ -86,6 +86,7 @@ void readout_acts_place(struct readout_acts *a, const struct model_config *c,
     size_t T = (size_t)call->n_rows, R = (size_t)r->width;
 
     a->sum = arena_floats(arena, T * (size_t)c->wavlm.embed);
+    a->traits = r->embedding_projection ? arena_floats(arena, T * (size_t)config_traits(c)) : a->sum;
     a->projected = arena_floats(arena, T * R);
     a->mean = arena_floats(arena, T);
     a->rstd = arena_floats(arena, T);
@@ -101,6 +102,16 @@ void readout_acts_place(struct readout_acts *a, const struct model_config *c,
     a->activated = arena_floats(arena, T * R);
     a->logits = arena_floats(arena, T * (size_t)r->n_classes);
     a->scores = arena_floats(arena, T * (size_t)r->n_classes);
+}
+
+/* traits[t] = sum[t], rep 0[t] */
+static void join_traits(struct readout_acts *a, const float *projection, int T, int C)
+{
+    for (int t = 0; t < T && a->traits != a->sum; t++) {
+        float *row = a->traits + (size_t)t * (size_t)(2 * C);
+        memcpy(row, a->sum + (size_t)t * (size_t)C, (size_t)C * sizeof(float));
+        memcpy(row + C, projection + (size_t)t * (size_t)C, (size_t)C * sizeof(float));
+    }
 }
 
 static void activation_forward(float *y, const float *x, enum output_activation activation,
@@ -129,6 +140,7 @@ void readout_forward(struct readout_acts *a, struct readout_state *s,
     for (int l = 0; l < r->n_reps; l++)
         kernels->add_scaled(a->sum, a->sum, reps[l], p->layer_weights[l], n);
     op_count(T, C, r->n_reps);
+    join_traits(a, reps[0], T, C);
     linear_forward(a->projected, a->sum, p->readout_projection.weight, p->readout_projection.bias,
                    T, C, R);
     kernels->layer_norm(a->x[0], a->mean, a->rstd, a->projected, p->readout_norm.weight,

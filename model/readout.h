@@ -7,7 +7,7 @@
  *
  * Rows of scores are log-probabilities of the powerset's classes: nobody, each
  * speaker, each pair, ... Where there is an embedding readout, speaker vectors are
- * made of sum (model_vectors in model.h). */
+ * made of traits (model_vectors in model.h): of sum, or of sum and rep 0 side by side. */
 #ifndef READOUT_H
 #define READOUT_H
 
@@ -26,6 +26,7 @@ struct readout_state {
 struct readout_acts {
     const struct training *training; // NULL: inference
     float *sum;       // [T,C]
+    float *traits;    // [T,TRAITS]; sum itself where nothing is beside it
     float *projected; // [T,R]
     float *mean, *rstd;
     float *x[MAX_CONFORMER_LAYERS + 1]; // [T,R] in front of, between and behind the blocks

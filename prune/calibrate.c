@@ -46,7 +46,7 @@ static void add_square(double *to, const double *x, double scale, int n)
     }
 }
 
-void calibration_add(struct calibration *k, const float *frames, int n)
+void calibration_add(struct calibration *k, const float *frames, int stride, int n)
 {
     int C = k->width, stretches = n / CALIBRATE_STRETCH;
     double *mean = k->row;
@@ -60,7 +60,7 @@ void calibration_add(struct calibration *k, const float *frames, int n)
         double *x = k->stretches + (size_t)s * (size_t)C;
         for (int t = s * CALIBRATE_STRETCH; t < (s + 1) * CALIBRATE_STRETCH; t++) {
             for (int c = 0; c < C; c++)
-                x[c] += (double)frames[(size_t)t * (size_t)C + (size_t)c] / CALIBRATE_STRETCH;
+                x[c] += (double)frames[(size_t)t * (size_t)stride + (size_t)c] / CALIBRATE_STRETCH;
         }
         for (int c = 0; c < C; c++)
             mean[c] += x[c] / stretches;
@@ -99,7 +99,7 @@ static void covariances(double *w, double *b, const struct calibration *k, doubl
     }
 }
 
-int calibration_fit(float *weight, float *bias, const struct calibration *k, int n_vector,
+int calibration_fit(float *weight, int stride, float *bias, const struct calibration *k, int n_vector,
                     double ridge, struct error *err)
 {
     int C = k->width, type = 1, n_work = 34 * C, info = -1;
@@ -129,7 +129,7 @@ int calibration_fit(float *weight, float *bias, const struct calibration *k, int
         const double *x = b + (size_t)(C - 1 - e) * (size_t)C;
         double shift = 0.0;
         for (int c = 0; c < C; c++) {
-            weight[(size_t)e * (size_t)C + (size_t)c] = (float)x[c];
+            weight[(size_t)e * (size_t)stride + (size_t)c] = (float)x[c];
             shift += x[c] * k->mean[c] / k->n_speakers;
         }
         bias[e] = (float)-shift;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* calibrate.h - an embedding readout from statistics: linear discriminant analysis of
- * the weighted layer sum, whose vectors are centred and scaled for comparing.
+ * the weighted layer sum, or of the feature projection, whose vectors are centred and scaled
+ * for comparing.
  *
  *   vector = A (sum - mean),   A W A' = identity,   A B A' = diagonal, largest first
  *
@@ -34,12 +35,12 @@ struct calibration {
 int calibration_open(struct calibration *k, int width, int n_frames, struct error *err);
 void calibration_close(struct calibration *k);
 
-/* The n frames [n,C] of the sum in which a speaker is alone in a clip; fewer than two
- * stretches are left out. */
-void calibration_add(struct calibration *k, const float *frames, int n);
+/* The n frames in which a speaker is alone in a clip, C numbers each, a row every `stride`; fewer
+ * than two stretches are left out. */
+void calibration_add(struct calibration *k, const float *frames, int stride, int n);
 
-/* weight [n_vector,C], bias [n_vector]. ridge: of W's mean variance. */
-int calibration_fit(float *weight, float *bias, const struct calibration *k, int n_vector,
+/* weight: n_vector rows of C, a row every `stride`; bias [n_vector]. ridge: of W's mean variance. */
+int calibration_fit(float *weight, int stride, float *bias, const struct calibration *k, int n_vector,
                     double ridge, struct error *err);
 
 /* Cosines of stretches with their own speaker and with others, and how much is known of

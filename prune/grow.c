@@ -61,6 +61,12 @@ static char *grown_config_json(const struct model *m, const char *config, const 
             shape_json_replace(readout, "ffn_hidden",
                                cJSON_CreateNumber(at_least(r->ff, by->conformer_feed_forward)));
         }
+        if (readout && by->embedding_projection > r->embedding_projection) {
+            int of_sum = r->embedding - r->embedding_projection;
+            shape_json_replace(readout, "embedding_dim", cJSON_CreateNumber(of_sum + by->embedding_projection));
+            shape_json_replace(readout, "embedding_projection", cJSON_CreateNumber(by->embedding_projection));
+            cJSON_DeleteItemFromObjectCaseSensitive(readout, "embedding_threshold");
+        }
         json = cJSON_PrintUnformatted(root);
     }
     cJSON_Delete(root);
@@ -180,6 +186,9 @@ static int check_growth(const struct model *m, const struct growth *by, struct e
 
     if (conformer && !r->present)
         return fail(err, "it has no readout whose conformer could grow");
+    if (by->embedding_projection && !(r->present && r->embedding))
+        return fail(err, "it has no speaker vectors that could grow");
+    adds |= by->embedding_projection > r->embedding_projection;
     for (int i = 0; i < m->config.wavlm.n_layers; i++) {
         const struct layer_shape *l = &m->config.wavlm.layer[i];
         if (by->heads > l->total_heads)

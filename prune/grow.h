@@ -17,6 +17,8 @@ struct growth {
     int feed_forward;     // inner units of every layer
     int conformer_layers;
     int conformer_feed_forward; // inner units of every conformer layer
+    int embedding_projection;   // numbers of a speaker vector besides, made of the feature projection; they are random
+                                // until training or `calibrate`, so a calibrated model is one no longer
     uint64_t seed;        // of the random weights
 };
 

@@ -132,6 +132,14 @@ static void add(float *dx, const float *x, float scale, size_t n)
     kernels_get()->add_scaled(dx, dx, x, scale, n);
 }
 
+void walk_add_traits(float *dx, const struct loss_slopes *slopes, int part, int T, const struct model_config *c)
+{
+    size_t C = (size_t)c->wavlm.embed, width = (size_t)config_traits(c);
+
+    for (size_t t = 0; t < (size_t)T && slopes->traits && part * C < width; t++)
+        add(dx + t * C, slopes->traits + t * width + part * C, 1.0f, C);
+}
+
 /* dx: by rep 0; it becomes the slope by the projection, and on to the samples. */
 static void walk_input(struct gradients *g, float *dx, struct model_acts *a, const struct model *m,
                        const float *by_projection, const struct block *blocks, int n_blocks)
@@ -226,6 +234,7 @@ void walk_backward(struct gradients *g, struct model_acts *a, struct model_state
         walk_layer(g, dx, a, m, i - 1, left, blocks, n_blocks);
         tell(g, layers - i + 1);
     }
+    walk_add_traits(dx, slopes, 1, T, c);
     walk_input(g, dx, a, m, slopes->projection, blocks, n_blocks);
     tell(g, layers + 1);
 }

@@ -45,7 +45,7 @@ struct gradients {
 /* What the loss says of a call's results. */
 struct loss_slopes {
     const float *scores; // [T,CLASSES] by the log-probabilities, or NULL
-    const float *sum;    // [T,C] by the weighted sum of representations, or NULL
+    const float *traits; // [T,TRAITS] by what speaker vectors are made of (readout.h), or NULL
     const float *projection; // [T,C] by the feature projection, or NULL
     const float *const *rep; // by rep 0 .. n, [T,C] each or NULL; NULL: none
 };
@@ -70,6 +70,9 @@ void gradients_fold(struct gradients *g, const struct model *m);
 /* slopes[c] += sum_t d[t,c] x[t,c] */
 void columns_dot(float *restrict slopes, const float *restrict d, const float *restrict x, int T,
                  int C);
+
+/* dx [T,C] += the slopes by that part of the traits: 0 the layer sum, 1 rep 0. Nothing where there is none. */
+void walk_add_traits(float *dx, const struct loss_slopes *slopes, int part, int T, const struct model_config *c);
 
 /* Parts of the walk: dx [T,R] or [T,C] in place. */
 void walk_readout(struct gradients *g, struct model_acts *a, const struct model *m,

@@ -254,7 +254,6 @@ void walk_readout(struct gradients *g, struct model_acts *acts, const struct mod
                         g->params.readout_projection.bias, dx, a->sum,
                         p->readout_projection.weight, T, C, R);
     }
-    if (slopes->sum)
-        add(sum_slope, slopes->sum, n);
+    walk_add_traits(sum_slope, slopes, 0, T, &m->config);
     weighted_sum_backward(g, acts, r, sum_slope, n);
 }

@@ -48,7 +48,7 @@ int worker_open(struct worker *w, struct trainer *t, int index, struct error *er
     w->blocks = calloc((size_t)view.reach.n_blocks, sizeof(*w->blocks));
     w->samples = calloc((size_t)w->n_clips * (size_t)samples, sizeof(float));
     w->score_slopes = calloc(rows * (size_t)c->readout.n_classes + 1, sizeof(float));
-    w->sum_slopes = calloc(rows * (size_t)c->wavlm.embed, sizeof(float));
+    w->trait_slopes = calloc(rows * (size_t)config_traits(c), sizeof(float));
     w->vectors = calloc(rows * (size_t)E + 1, sizeof(float));
     w->vector_slopes = calloc(rows * (size_t)E + 1, sizeof(float));
     w->scratch = calloc(objective_scratch_floats(kin, t->n_frames, E) + 1, sizeof(float));
@@ -62,7 +62,7 @@ int worker_open(struct worker *w, struct trainer *t, int index, struct error *er
         if (!w->mel_targets || !w->mel_guess || !w->mel_scratch || !w->projection_slopes)
             return fail(err, "out of memory for a batch of %d clips", t->settings.batch);
     }
-    if (!w->voice_scratch || !w->clips || !w->blocks || !w->samples || !w->score_slopes || !w->sum_slopes ||
+    if (!w->voice_scratch || !w->clips || !w->blocks || !w->samples || !w->score_slopes || !w->trait_slopes ||
         !w->vectors || !w->vector_slopes || !w->scratch)
         return fail(err, "out of memory for a batch of %d clips", t->settings.batch);
     for (int i = 0; i < w->n_clips; i++) {
@@ -85,7 +85,7 @@ void worker_close(struct worker *w)
     free(w->blocks);
     free(w->samples);
     free(w->score_slopes);
-    free(w->sum_slopes);
+    free(w->trait_slopes);
     free(w->vectors);
     free(w->vector_slopes);
     free(w->scratch);
@@ -206,16 +206,16 @@ static int has_vectors(const struct worker *w, const struct trainer *t)
     return t->model.config.readout.embedding && (w->objective.affinity > 0.0f || t->voices >= 0);
 }
 
-/* Slopes by the sum of representations, of losses of the speaker vectors. */
+/* Slopes by the traits, of losses of the speaker vectors. */
 static void judge_vectors(struct worker *w, struct trainer *t, float weight)
 {
     const struct model *m = &t->model;
     const struct linear_params *p = &m->params.embedding;
     struct linear_params *d = &w->gradients.params.embedding;
-    int T = t->n_frames, C = m->config.wavlm.embed, E = m->config.readout.embedding;
+    int T = t->n_frames, V = config_traits(&m->config), E = m->config.readout.embedding;
     int rows = w->n_clips * T, kin = clip_excerpts(t->source);
 
-    linear_forward(w->vectors, w->acts.readout.sum, p->weight, p->bias, rows, C, E);
+    linear_forward(w->vectors, w->acts.readout.traits, p->weight, p->bias, rows, V, E);
     memset(w->vector_slopes, 0, (size_t)rows * (size_t)E * sizeof(float));
     for (int i = 0; w->objective.affinity > 0.0f && i < w->n_clips; i += kin) {
         size_t at = (size_t)i * (size_t)T * (size_t)E;
@@ -231,8 +231,8 @@ static void judge_vectors(struct worker *w, struct trainer *t, float weight)
                    t->heads.values + at, w->clips, w->n_clips,
                    weight * (float)t->settings.vector, w->voice_scratch);
     }
-    linear_backward(w->sum_slopes, 0.0f, d->weight, d->bias, w->vector_slopes,
-                    w->acts.readout.sum, p->weight, rows, C, E);
+    linear_backward(w->trait_slopes, 0.0f, d->weight, d->bias, w->vector_slopes,
+                    w->acts.readout.traits, p->weight, rows, V, E);
 }
 
 /* Slopes by the feature projection. */
@@ -333,7 +333,7 @@ static void train_on_batch(struct trainer *t, struct worker *w, int member)
         slopes.scores = t->settings.scores > 0.0 ? w->score_slopes : NULL;
         slopes.projection = w->projection_slopes;
         if (has_vectors(w, t))
-            slopes.sum = w->sum_slopes;
+            slopes.traits = w->trait_slopes;
     }
     walk_backward(&w->gradients, &w->acts, &w->state, &t->model, &slopes,
                   effective_left(t, t->left_frames), w->blocks, n_blocks);

@@ -23,7 +23,7 @@ struct worker {
     struct block *blocks;
     float *samples;       // of all its clips, one after another
     float *score_slopes;  // [rows,CLASSES]
-    float *sum_slopes;    // [rows,C]
+    float *trait_slopes;  // [rows,TRAITS]
     float *vectors, *vector_slopes; // [rows,E]
     float *scratch;       // of the affinity loss
     struct voice_loss voice;

@@ -208,7 +208,7 @@ static void run_step(struct engine *e, struct step *step)
     r.time = r.block.end;
     stepper_run(&e->stepper, step);
     if (e->tracker.settings.embedding)
-        model_vectors(e->vectors, e->settings.model, step->sum, b->own);
+        model_vectors(e->vectors, e->settings.model, step->traits, b->own);
     tracker_block(&e->tracker, &r.block, step->prob, e->vectors, b->frame, b->own, &e->output);
 
     double seconds = clock_monotonic() - begin;

@@ -41,7 +41,7 @@ struct ear {
     uint8_t *active;        // [frames,n_slots] the sets, as the network wants them
     float *live;            // [n_live,width] a listener's vectors of the window's first frames
     int n_live;
-    float *mean;            // [C], or [width]
+    float *mean;            // [TRAITS], or [width]
     float *vectors;         // [n_slots,width]
     pthread_t thread;
     struct error failure;
@@ -68,8 +68,8 @@ static int ear_open(struct ear *e, struct hearing *hearing, struct error *err)
     *e = (struct ear){.hearing = hearing};
     e->samples = malloc((size_t)s->windows.n_samples * sizeof(float));
     e->raw = malloc(2 * (size_t)h->n_frames);
-    int C = s->model->config.wavlm.embed;
-    e->mean = malloc((size_t)(C > h->width ? C : h->width) * sizeof(float));
+    int traits = config_traits(&s->model->config);
+    e->mean = malloc((size_t)(traits > h->width ? traits : h->width) * sizeof(float));
     e->live = malloc((size_t)h->n_frames * (size_t)h->width * sizeof(float));
     e->vectors = malloc((size_t)h->n_slots * (size_t)h->width * sizeof(float));
     e->active = malloc((size_t)h->n_frames * (size_t)h->n_slots);
@@ -114,7 +114,7 @@ static void find_own(struct ear *e, int T)
 
     for (int s = 0; s < h->n_slots; s++) {
         float *vector = e->vectors + (size_t)s * (size_t)h->width;
-        heard_mean(e->mean, e->acts.readout.sum, m->config.wavlm.embed, e->sets, T, s);
+        heard_mean(e->mean, e->acts.readout.traits, config_traits(&m->config), e->sets, T, s);
         model_vectors(vector, m, e->mean, 1);
         if (!heard_mean(e->mean, e->live, h->width, e->sets, e->n_live, s))
             continue;

@@ -78,7 +78,7 @@ static void run_block(struct stepper *s, struct step *step)
         powerset_activity(s->prob, s->smoothed, &s->powerset, step->block.own);
     }
     step->prob = s->prob;
-    step->sum = s->acts.readout.sum;
+    step->traits = s->acts.readout.traits;
 }
 
 /* The window is a stream of its own: one block, of frame 0. */
@@ -99,7 +99,7 @@ static void run_window(struct stepper *s, struct step *step)
     smoother_run(&s->smoother, s->smoothed, s->acts.readout.scores, whole.own);
     places_take(&s->places, s->smoothed, &s->powerset, first, whole.own);
     step->prob = s->places.prob + (int64_t)step->context * s->powerset.n_speakers;
-    step->sum = s->acts.readout.sum + (int64_t)step->context * s->model->config.wavlm.embed;
+    step->traits = s->acts.readout.traits + (int64_t)step->context * config_traits(&s->model->config);
 }
 
 void stepper_run(struct stepper *s, struct step *step)

@@ -38,14 +38,14 @@ struct stepper {
     struct arena arena;
 };
 
-/* Rows in `prob` and `sum` are the step's new frames; `context` rows more stand in
+/* Rows in `prob` and `traits` are the step's new frames; `context` rows more stand in
  * front of them, of the frames before, as far as this call computed them too. */
 struct step {
     struct block block;   // the new frames and samples, in the stream's numbers
     const float *samples; // [block.own_samples]
     int context;
     const float *prob;    // [block.own,n_speakers] of local speakers
-    const float *sum;     // [block.own,C] the readout's layer sum: what speaker vectors are made of
+    const float *traits;  // [block.own,TRAITS] what speaker vectors are made of (readout.h)
 };
 
 /* The model outlives the stepper; without a readout (to be timed) steps have blocks

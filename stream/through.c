@@ -55,7 +55,7 @@ void through_put(struct through *t, const float *samples, size_t n)
     while (stepper_next(s, &step, 0)) {
         stepper_run(s, &step);
         make_room(t, step.block.own);
-        model_vectors(row(t, t->end), s->model, step.sum, step.block.own);
+        model_vectors(row(t, t->end), s->model, step.traits, step.block.own);
         t->end += step.block.own;
         stepper_done(s, &step);
     }

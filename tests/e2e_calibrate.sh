@@ -26,6 +26,19 @@ grep -aq 'vectors calibrated on' "$dir/c.safetensors" || complain "no provenance
 "$antiphon" stream -m "$dir/c.safetensors" --input "$here/audio/ami_EN2004a_first30s.flac" --fast \
     --rttm "$dir/c.rttm" >/dev/null 2>"$dir/err" || complain "stream: $(cat "$dir/err")"
 
+# Vectors of the feature projection, too: grown they are none yet, calibrated they are; and they learn.
+"$antiphon" grow -m "$dir/c.safetensors" --embedding-projection 3 -o "$dir/p.safetensors" 2>"$dir/err" ||
+    complain "grow: $(cat "$dir/err")"
+grep -aq 'embedding_threshold' "$dir/p.safetensors" && complain "grown by random numbers, and calibrated"
+calibrate -m "$dir/p.safetensors" -o "$dir/pc.safetensors" >"$dir/outp" 2>"$dir/err" ||
+    complain "calibrate with a projection: $(cat "$dir/err")"
+grep -aq 'embedding_threshold' "$dir/pc.safetensors" || complain "no threshold in the model with a projection"
+"$antiphon" features "$dir/pc.safetensors" "$here/audio/ami_EN2004a_first30s.flac" --block 320 \
+    -o "$dir/pc.features" 2>"$dir/err" || complain "features: $(cat "$dir/err")"
+head -c 4000 "$dir/pc.features" | grep -aq '"vectors":{[^}]*"shape":\[[0-9]*,7\]' ||
+    complain "vectors of seven numbers: $(head -c 1000 "$dir/pc.features" | tr -cd '[:print:]')"
+train -m "$dir/pc.safetensors" -o "$dir/pt.safetensors"
+
 # A run's state is the model that the run would write: the mean of its weights.
 state=$dir/m.safetensors.run/last.safetensors
 "$antiphon" info "$state" >"$dir/info" 2>&1 || complain "a run's state is no model: $(cat "$dir/info")"

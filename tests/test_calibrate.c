@@ -56,11 +56,11 @@ static void fit(struct fitted *f, struct random *rng)
         check_fail("%s", err.text);
     for (int i = 0; i < SPEAKERS; i++) {
         speaker_frames(frames, rng);
-        calibration_add(&k, frames, FRAMES);
+        calibration_add(&k, frames, C, FRAMES);
     }
-    calibration_add(&k, frames, CALIBRATE_STRETCH + 10); // too little, left out
+    calibration_add(&k, frames, C, CALIBRATE_STRETCH + 10); // too little, left out
     near(k.n_speakers, (double)SPEAKERS, 1e-9);
-    if (calibration_fit(f->weight, f->bias, &k, E, 1e-6, &err))
+    if (calibration_fit(f->weight, C, f->bias, &k, E, 1e-6, &err))
         check_fail("%s", err.text);
     calibration_close(&k);
 }
@@ -183,10 +183,10 @@ static void test_refused(void **state)
     random_init(&rng, 1);
     assert_int_equal(calibration_open(&k, C, FRAMES, &err), 0);
     speaker_frames(frames, &rng);
-    calibration_add(&k, frames, FRAMES);
-    assert_int_equal(calibration_fit(weight, bias, &k, E, 0.01, &err), -1);
+    calibration_add(&k, frames, C, FRAMES);
+    assert_int_equal(calibration_fit(weight, C, bias, &k, E, 0.01, &err), -1);
     assert_non_null(strstr(err.text, "take more clips"));
-    assert_int_equal(calibration_fit(weight, bias, &k, C + 1, 0.01, &err), -1);
+    assert_int_equal(calibration_fit(weight, C, bias, &k, C + 1, 0.01, &err), -1);
     assert_non_null(strstr(err.text, "no more than that"));
     calibration_close(&k);
     calibration_close(&k);

@@ -146,6 +146,35 @@ static void test_numbers(void **state)
     model_close(&m);
 }
 
+/* More numbers of a speaker vector: what there was stays as it was, what comes is not calibrated. */
+static void test_vectors(void **state)
+{
+    struct growth by = {.embedding_projection = 5, .seed = 1};
+    struct reach reach = reach_offline(SAMPLES);
+    float traits[2 * 16], was[8], is[8 + 5];
+    struct model m, grown;
+    struct random rng;
+    struct error err;
+    char config[2000], *grown_config;
+
+    snprintf(config, sizeof(config), shape, "true", "true");
+    strcpy(strstr(config, "\"chunk_size\""), "\"embedding_threshold\":0.4,\"chunk_size\":2}}");
+    open_random(&m, config, &reach);
+    assert_int_equal(grow(&grown, &grown_config, &m, config, &by, &reach, &err), 0);
+    assert_int_equal(grown.config.readout.embedding, 8 + 5);
+    assert_int_equal(grown.config.readout.embedding_projection, 5);
+    assert_int_equal(config_traits(&grown.config), 2 * config_traits(&m.config));
+    assert_true(m.config.readout.embedding_threshold > 0.0f && grown.config.readout.embedding_threshold == 0.0f);
+    random_init(&rng, 3);
+    check_fill(traits, 2 * 16, &rng);
+    model_vectors(was, &m, traits, 1);
+    model_vectors(is, &grown, traits, 1);
+    check_close("vector", is, was, 8, 1e-5);
+    free(grown_config);
+    model_close(&grown);
+    model_close(&m);
+}
+
 static void check_refused(int has_readout, const struct growth *by, const char *why)
 {
     struct reach reach = reach_offline(SAMPLES);
@@ -169,6 +198,7 @@ static void test_refused(void **state)
     check_refused(1, &(struct growth){.heads = 5}, "had 4 before pruning");
     check_refused(1, &(struct growth){.conformer_layers = 2}, "nothing to add");
     check_refused(1, &(struct growth){.conformer_layers = 33}, "num_layer");
+    check_refused(0, &(struct growth){.embedding_projection = 4}, "no speaker vectors");
     check_refused(0, &(struct growth){.heads = 4, .conformer_layers = 3}, "no readout");
 }
 
@@ -177,6 +207,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_same_results),
         cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_vectors),
         cmocka_unit_test(test_refused),
     };
 

@@ -271,7 +271,7 @@ static void test_vectors(void **state)
     assert_true(C == 192 && E == 64);
     assert_int_equal(block_next(&b, &s.state.at, T * 320 + 80, 1, T, 0), 1);
     model_forward(&s.acts, &s.state, &s.model, audio, &b, 1);
-    model_vectors(vectors, &s.model, s.acts.readout.sum, b.own);
+    model_vectors(vectors, &s.model, s.acts.readout.traits, b.own);
     for (int t = 0; t < T; t++) {
         for (int e = 0; e < E; e++) {
             double want = s.model.params.embedding.bias[e];

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { N_SAMPLES = 3 * 16000, MAX_FRAMES = 160, MAX_PUT = 5000, MAX_SPEAKERS = 4, WIDTH = 256 };
+enum { N_SAMPLES = 3 * 16000, MAX_FRAMES = 160, MAX_PUT = 5000, MAX_SPEAKERS = 4, WIDTH = 512 };
 
 struct subject {
     struct checkpoint checkpoint;
@@ -29,7 +29,7 @@ static void open_subject(struct subject *s, const struct reach *reach)
         stepper_open(&s->stepper, &s->model, SMOOTH_SECONDS, MAX_PUT, &err))
         check_fail("%s", err.text);
     assert_true(s->stepper.powerset.n_speakers <= MAX_SPEAKERS);
-    assert_true(s->model.config.wavlm.embed <= WIDTH);
+    assert_true(config_traits(&s->model.config) <= WIDTH);
 }
 
 static void close_subject(struct subject *s)
@@ -43,7 +43,7 @@ static void close_subject(struct subject *s)
 struct said {
     int n_frames, n_steps, n_speakers;
     float prob[MAX_FRAMES * MAX_SPEAKERS];
-    float sum[MAX_FRAMES * WIDTH];
+    float traits[MAX_FRAMES * WIDTH];
     struct step step[MAX_FRAMES];
     struct position at[MAX_FRAMES]; // before the step
 };
@@ -56,14 +56,14 @@ static void take_steps(struct said *said, struct subject *s, const float *x, int
     struct step step;
 
     while (stepper_next(&s->stepper, &step, ended)) {
-        int S = s->stepper.powerset.n_speakers, C = s->model.config.wavlm.embed;
+        int S = s->stepper.powerset.n_speakers, C = config_traits(&s->model.config);
         const struct block *b = &step.block;
         assert_int_equal(b->frame, said->n_frames);
         assert_memory_equal(step.samples, x + s->stepper.chunk.at.samples,
                             (size_t)b->own_samples * sizeof(float));
         stepper_run(&s->stepper, &step);
         memcpy(said->prob + said->n_frames * S, step.prob, (size_t)(b->own * S) * sizeof(float));
-        memcpy(said->sum + said->n_frames * C, step.sum, (size_t)(b->own * C) * sizeof(float));
+        memcpy(said->traits + said->n_frames * C, step.traits, (size_t)(b->own * C) * sizeof(float));
         said->n_speakers = S;
         said->at[said->n_steps] = s->stepper.chunk.at;
         said->step[said->n_steps++] = step;
@@ -136,7 +136,7 @@ static void test_any_cut_gives_the_same_bits(void **state)
             run_cut(&got, &s, x, n, again ? 50 : 3000, &rng, NULL);
             assert_int_equal(got.n_steps, want.n_steps);
             assert_memory_equal(got.prob, want.prob, sizeof(want.prob));
-            assert_memory_equal(got.sum, want.sum, sizeof(want.sum));
+            assert_memory_equal(got.traits, want.traits, sizeof(want.traits));
         }
         close_subject(&s);
     }
@@ -148,7 +148,7 @@ static void compare_offline(const struct subject *s, const struct step *step, co
 {
     const struct stepper *stepper = &s->stepper;
     const struct block *b = &step->block;
-    int S = stepper->powerset.n_speakers, C = s->model.config.wavlm.embed;
+    int S = stepper->powerset.n_speakers, C = config_traits(&s->model.config);
     int64_t first = (b->frame - step->context) * 320;
     int64_t end = stepper->chunk.at.samples + b->own_samples + b->right_samples;
     struct subject offline = {0};
@@ -166,7 +166,7 @@ static void compare_offline(const struct subject *s, const struct step *step, co
     assert_int_equal(all.block.own, step->context + b->own + b->right);
     model_forward(&offline.stepper.acts, &offline.stepper.state, &offline.model, x + first,
                   &all.block, 1);
-    assert_memory_equal(step->sum, offline.stepper.acts.readout.sum + step->context * C,
+    assert_memory_equal(step->traits, offline.stepper.acts.readout.traits + step->context * C,
                         (size_t)(b->own * C) * sizeof(float));
     smoother_reset(&offline.stepper.smoother);
     smoother_run(&offline.stepper.smoother, smoothed, offline.stepper.acts.readout.scores,

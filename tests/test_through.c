@@ -39,7 +39,7 @@ static void hear_blocks(struct subject *s)
         check_fail("%s", err.text);
     while (block_next(&b, &state.at, n - state.at.samples, 1, m->reach.block_frames, 0)) {
         model_forward(&acts, &state, m, s->samples + state.at.samples, &b, 1);
-        model_vectors(s->want + b.frame * s->width, m, acts.readout.sum, b.own);
+        model_vectors(s->want + b.frame * s->width, m, acts.readout.traits, b.own);
     }
     model_acts_close(&acts);
     model_state_close(&state);

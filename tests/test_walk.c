@@ -272,7 +272,8 @@ struct slope_case {
     struct subject s;
     float *samples;
     float *by_scores, *by_last, *by_projection; // the last two [n_last]
-    size_t n_scores, n_last;
+    float *by_traits;
+    size_t n_scores, n_last, n_traits;
     double noise; // of the loss, from rounding: NOTES has 2e-6 of a tensor's scale
 };
 
@@ -299,6 +300,8 @@ static double forward_loss(struct slope_case *c)
     loss += weighted(a->encoder.projection, c->by_projection, c->n_last);
     if (c->by_scores)
         loss += weighted(a->readout.scores, c->by_scores, c->n_scores);
+    if (c->by_traits)
+        loss += weighted(a->readout.traits, c->by_traits, c->n_traits);
     return loss;
 }
 
@@ -353,7 +356,8 @@ static void check_tensor(struct slope_case *c, const struct param *p, const char
     free(kept);
 }
 
-static void check_slopes(const char *name, int block_frames, int left, int64_t n, float drop)
+static void check_slopes(const char *name, int block_frames, int left, int64_t n, float drop,
+                         int projection)
 {
     struct slope_case *c = calloc(1, sizeof(*c));
     int frames = (int)blocks_frames(n), per = frames / block_frames + 1;
@@ -369,6 +373,12 @@ static void check_slopes(const char *name, int block_frames, int left, int64_t n
     c->s.training.layer_drop = drop;
     c->s.training.dropout = drop > 0.0f;
     c->s.training.seed = 7;
+    if (projection) { // of vectors that read it, too
+        model_acts_close(&c->s.acts);
+        c->s.model.config.readout.embedding_projection = 1;
+        assert_int_equal(model_acts_open(&c->s.acts, &c->s.model, NULL), 0);
+        c->s.acts.training = &c->s.training;
+    }
     plan(&c->s, 2, n, block_frames);
     c->samples = malloc(2 * (size_t)n * sizeof(float));
     check_fill(c->samples, 2 * (size_t)n, &rng);
@@ -381,16 +391,20 @@ static void check_slopes(const char *name, int block_frames, int left, int64_t n
         c->n_scores = (size_t)(2 * frames * config->readout.n_classes);
         c->by_scores = malloc(c->n_scores * sizeof(float));
         check_fill(c->by_scores, c->n_scores, &rng);
+        c->n_traits = (size_t)(2 * frames * config_traits(config));
+        c->by_traits = malloc(c->n_traits * sizeof(float));
+        check_fill(c->by_traits, c->n_traits, &rng);
     }
     forward_loss(c);
     c->noise = rounding(c->s.acts.encoder.rep[config_layers_used(config)], c->by_last, c->n_last);
     c->noise += rounding(c->s.acts.encoder.projection, c->by_projection, c->n_last);
     if (c->by_scores)
-        c->noise += rounding(c->s.acts.readout.scores, c->by_scores, c->n_scores);
+        c->noise += rounding(c->s.acts.readout.scores, c->by_scores, c->n_scores) +
+                    rounding(c->s.acts.readout.traits, c->by_traits, c->n_traits);
     const float *rep[MAX_LAYERS + 1] = {0};
     rep[config_layers_used(config)] = c->by_last;
     struct loss_slopes slopes = {.scores = c->by_scores, .projection = c->by_projection,
-                                 .rep = rep};
+                                 .traits = c->by_traits, .rep = rep};
     walk_backward(&c->s.gradients, &c->s.acts, &c->s.state, &c->s.model, &slopes, left,
                   c->s.blocks, c->s.n_blocks);
     gradients_fold(&c->s.gradients, &c->s.model);
@@ -408,22 +422,24 @@ static void check_slopes(const char *name, int block_frames, int left, int64_t n
     free(c->by_last);
     free(c->by_projection);
     free(c->by_scores);
+    free(c->by_traits);
     free(c);
 }
 
 static void test_slopes_block_causal(void **state)
 {
-    check_slopes("wavlm_group_norm_tiny", 8, 20, 10007, 0.0f);
-    check_slopes("wavlm_pruned_large_tiny", 5, 7, 9331, 0.0f);
-    check_slopes("wavlm_oddkernel_bias_tiny", 11, 3, 9000, 0.0f);
-    check_slopes("diarizen_tiny", 7, 12, 10007, 0.0f);
-    check_slopes("diarizen_pruned_posi_tiny", 16, 400, 12345, 0.0f);
+    check_slopes("wavlm_group_norm_tiny", 8, 20, 10007, 0.0f, 0);
+    check_slopes("wavlm_pruned_large_tiny", 5, 7, 9331, 0.0f, 0);
+    check_slopes("wavlm_oddkernel_bias_tiny", 11, 3, 9000, 0.0f, 0);
+    check_slopes("diarizen_tiny", 7, 12, 10007, 0.0f, 0);
+    check_slopes("diarizen_pruned_posi_tiny", 16, 400, 12345, 0.0f, 0);
+    check_slopes("diarizen_tiny", 7, 12, 10007, 0.0f, 1);
 }
 
 static void test_slopes_dropout(void **state)
 {
-    check_slopes("diarizen_tiny", 50, 0, 10007, 0.3f);
-    check_slopes("diarizen_pruned_posi_tiny", 8, 9, 9000, 0.3f);
+    check_slopes("diarizen_tiny", 50, 0, 10007, 0.3f, 0);
+    check_slopes("diarizen_pruned_posi_tiny", 8, 9, 9000, 0.3f, 0);
 }
 
 int main(void)

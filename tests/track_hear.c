@@ -49,7 +49,7 @@ static int compute(struct heard *h, const struct model *m, double steady_seconds
             smoother_run(&smoother, smoothed, acts.readout.scores, b.own);
             powerset_activity(h->prob + b.frame * h->n_local, smoothed, &powerset, b.own);
             if (h->embedding)
-                model_vectors(h->vectors + b.frame * h->embedding, m, acts.readout.sum, b.own);
+                model_vectors(h->vectors + b.frame * h->embedding, m, acts.readout.traits, b.own);
         }
         status = 0;
     }
