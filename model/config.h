@@ -65,7 +65,8 @@ struct readout_config {
     int n_speakers, at_once, n_classes; // of the powerset
     int embedding; // width of the embedding readout, 0 without one
     int embedding_projection; // not 0: it reads the feature projection beside the layer sum, and so many numbers of a
-                              // calibrated vector, the last, come from there alone
+                              // calibrated vector, the last, come from there alone: they tell little
+                              // of a second and more of many
     float embedding_threshold; // cosine distance beyond which much speech is another voice's;
                                // 0: the readout is not calibrated, the vectors are raw
     int sample_rate;

@@ -57,6 +57,7 @@ static int open_tracker(struct engine *e, struct error *err)
 
     t.n_local = m->config.readout.n_speakers;
     t.embedding = t.local ? 0 : m->config.readout.embedding;
+    t.embedding_late = t.local ? 0 : m->config.readout.embedding_projection;
     t.calibrated = m->config.readout.embedding_threshold > 0.0f;
     if (!(t.threshold > 0.0f))
         t.threshold = t.calibrated ? m->config.readout.embedding_threshold

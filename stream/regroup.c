@@ -16,6 +16,7 @@ static const float NEVER = 1000.0f;     // and their distance: so far that no me
 static const float CHANNEL = 0.5f, FRAME = 40.0f;
 static const float NEAR = 0.55f;        // cosine distance of groups to begin with
 static const float BEGINS = 0.9f;       // of a piece's weight in its group at first
+static const float LATE = 1500.0f;      // clean frames
 static const float LEAST_SHARE = 2e-3f; // of all speech; groups with less die out
 
 void regroup_place(struct regroup *r, int room, int width, int most, struct arena *arena)
@@ -23,7 +24,8 @@ void regroup_place(struct regroup *r, int room, int width, int most, struct aren
     size_t n = (size_t)room, w = (size_t)width, m = (size_t)most;
 
     r->room = room;
-    r->width = width;
+    r->width = r->used = width;
+    r->late = 0;
     r->most = most;
     r->distance = arena_floats(arena, n * n);
     r->weight = arena_floats(arena, n);
@@ -54,13 +56,13 @@ static void measure_distances(struct regroup *r, const float *x, const struct re
 {
     for (int i = 0; i < n; i++) { // of unit length, for now in rho
         const float *from = x + (size_t)i * (size_t)r->width;
-        float *to = r->rho + (size_t)i * (size_t)r->width, sum = 1e-20f;
-        for (int e = 0; e < r->width; e++)
+        float *to = r->rho + (size_t)i * (size_t)r->used, sum = 1e-20f;
+        for (int e = 0; e < r->used; e++)
             sum += from[e] * from[e];
-        for (int e = 0; e < r->width; e++)
+        for (int e = 0; e < r->used; e++)
             to[e] = from[e] / sqrtf(sum);
     }
-    gemm_nt(r->distance, n, r->rho, r->width, r->rho, r->width, n, n, r->width, -1.0f, 0.0f);
+    gemm_nt(r->distance, n, r->rho, r->used, r->rho, r->used, n, n, r->used, -1.0f, 0.0f);
     for (int i = 0; i < n; i++) { // the same both ways and a number, or chains would not end
         for (int k = 0; k <= i; k++) {
             float d = 1.0f + r->distance[(size_t)i * (size_t)n + (size_t)k];
@@ -197,13 +199,13 @@ static void only(float *row, int group, int n_groups)
 /* What groups sound like: alpha and inverse from gamma. */
 static void update_groups(struct regroup *r, int n, int K, float ratio)
 {
-    size_t width = (size_t)r->width;
+    size_t width = (size_t)r->used;
 
     for (int i = 0; i < n; i++) {
         for (int s = 0; s < K; s++)
             row_of(r, r->weighted, i)[s] = r->weight[i] * row_of(r, r->gamma, i)[s];
     }
-    gemm_tn(r->alpha, r->width, r->weighted, r->most, r->rho, r->width, K, r->width, n, ratio,
+    gemm_tn(r->alpha, r->used, r->weighted, r->most, r->rho, r->used, K, r->used, n, ratio,
             0.0f);
     for (int s = 0; s < K; s++) {
         float sum = 0.0f, *alpha = r->alpha + (size_t)s * width, squares = 0.0f;
@@ -248,7 +250,7 @@ static void exclude(const struct regroup *r, float *row, const struct regroup_pi
 /* gamma becomes the likelihoods, the largest of a piece 1. */
 static void listen(struct regroup *r, const struct regroup_piece *pieces, int n, int K)
 {
-    gemm_nt(r->gamma, r->most, r->rho, r->width, r->alpha, r->width, n, K, r->width, 1.0f, 0.0f);
+    gemm_nt(r->gamma, r->most, r->rho, r->used, r->alpha, r->used, n, K, r->used, 1.0f, 0.0f);
     for (int i = 0; i < n; i++) {
         float *row = row_of(r, r->gamma, i), most = -1e30f;
         for (int s = 0; s < K; s++)
@@ -363,19 +365,21 @@ static float people(const float *share, int K)
 int regroup(struct regroup *r, int *label, const float *x, const struct regroup_piece *pieces,
             int n, int n_fixed, int most, float worth)
 {
-    int K, width = r->width;
+    int K, used;
     float total = 0.0f;
 
+    for (int i = 0; i < n; i++)
+        total += pieces[i].n;
+    used = r->used = r->width - (total < LATE ? r->late : 0);
     measure_distances(r, x, pieces, n);
     grow_tree(r, n);
     K = begin(r, label, pieces, n, n_fixed);
     for (int i = 0; i < n; i++) {
         float *row = row_of(r, r->gamma, i);
-        total += pieces[i].n;
         r->weight[i] = (CHANNEL + FRAME / 100.0f) / (CHANNEL + FRAME / pieces[i].n);
-        for (int e = 0; e < width; e++)
-            r->rho[(size_t)i * (size_t)width + (size_t)e] =
-                sqrtf(PHI) * x[(size_t)i * (size_t)width + (size_t)e];
+        for (int e = 0; e < used; e++)
+            r->rho[(size_t)i * (size_t)used + (size_t)e] =
+                sqrtf(PHI) * x[(size_t)i * (size_t)r->width + (size_t)e];
         for (int s = 0; s < K; s++)
             row[s] = (1.0f - BEGINS) / (float)K + (s == label[i] ? BEGINS : 0.0f);
         if (pieces[i].fixed >= 0)

@@ -33,11 +33,14 @@ struct regroup_piece {
 
 struct regroup {
     int room, width, most;     // pieces, EMBEDDING, groups
+    int late;  // so many of the last numbers are left out where less than half a minute was said: what they tell
+               // comes with time (config.h); 0 after regroup_place
+    int used;  // width, or what is left of it in this call
     float *distance;           // [room,room]
     float *weight;             // [room] of a piece
     float *bias;               // [most] of a group's likelihood
-    float *rho, *weighted;     // [room,width], [room,most]
-    float *alpha, *inverse;    // [most,width], [most]
+    float *rho, *weighted;     // [room,used], [room,most]
+    float *alpha, *inverse;    // [most,used], [most]
     float *gamma, *forward, *backward; // [room,most]
     float *pi;                 // [most]
     float *height;             // [room] of merges, for the cut

@@ -41,6 +41,7 @@ static void place(struct tracker *t)
     int columns = REPORT_MAX_SPEAKERS + t->settings.n_local;
 
     voices_place(&t->voices, t->settings.embedding, REPORT_MAX_SPEAKERS, &t->arena);
+    t->voices.regroup.late = t->settings.embedding_late;
     for (size_t i = 0; i < n_local; i++) {
         t->slot[i].sum = arena_floats(&t->arena, width);
         t->slot[i].raw = arena_floats(&t->arena, width);

@@ -48,6 +48,7 @@ struct tracker_settings {
     struct decode_settings decode;
     int n_local;
     int embedding;      // width of the vectors, 0: none
+    int embedding_late; // so many of their numbers, the last, tell little until much was said (regroup.h)
     int block_frames;   // the most frames of a block
     int context_frames; // how long the model remembers who a slot was
     int local;          // 1: the model's slots are the speakers

@@ -330,6 +330,29 @@ static void test_names(void **state)
     arena_release(&c.arena);
 }
 
+/* Two people who differ in the last numbers alone are two once much has been said, and the numbers in
+ * front of these decide as if there were no others before. */
+static void test_late(void **state)
+{
+    enum { LATE = 20 };
+
+    (void)state;
+    for (int n = 10; n <= 40; n += 30) {
+        struct scene *s = scene_open();
+        s->regroup.late = LATE;
+        for (int i = 0; i < n; i++) {
+            say(s, i, 0, 100.0f, 0.3f);
+            s->who[i] = i % 2;
+            for (int e = E - LATE; e < E; e++)
+                s->x[i * E + e] = i % 2 ? 3.0f : -3.0f;
+        }
+        assert_int_equal(regroup(&s->regroup, s->label, s->x, s->piece, n, 0, MOST, 4.0f), n < 15 ? 1 : 2);
+        if (n >= 15)
+            assert_right(s, n);
+        scene_close(s);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -341,6 +364,7 @@ int main(void)
         cmocka_unit_test(test_bounds),
         cmocka_unit_test(test_parts_and_joins),
         cmocka_unit_test(test_names),
+        cmocka_unit_test(test_late),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

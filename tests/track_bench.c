@@ -174,6 +174,7 @@ static int run_ours(struct turns *turns, struct bench *b, const struct input *in
 
     s.n_local = in->n_local;
     s.embedding = h->embedding;
+    s.embedding_late = b->loaded.model.config.readout.embedding_projection;
     s.block_frames = BLOCK;
     s.threshold = (float)b->threshold;
     s.min_speech_seconds = b->min_speech;

@@ -102,6 +102,9 @@ run room -m "$out/grown.safetensors" --chunk 20 --batch 8 --voices 7 --tracts 3 
 run pairs -m "$out/room.safetensors.run/last.safetensors" --chunk 20 --batch 8 --voices 7 --tracts 3 --manner 7 \
     --excerpts 2 --colour 2 $blocks --dropout 0.1 --affinity 3 --ema 0.995 --warmup 30 --lr 8e-4 \
     --schedule cosine --seed 16 --dev-clips 96 --validate-every 4000 --steps "${STEPS15:-5367}"
-"$antiphon" calibrate -m "$out/pairs.safetensors.run/last.safetensors" --threshold 0.45 --speech "$speech" \
+# Its vectors get 40 numbers of the filter banks (README.md, "What filter banks know of a voice"; in the program they
+# came to the model in bfloat16).
+"$antiphon" grow -m "$out/pairs.safetensors.run/last.safetensors" --embedding-projection 40 -o "$out/wide.safetensors"
+"$antiphon" calibrate -m "$out/wide.safetensors" --threshold 0.45 --speech "$speech" \
     --noise "$noise" --rir "$rir" --dev-speech "$dev" --clips "${CLIPS:-48}" -o "$out/calibrated.safetensors"
 "$antiphon" convert "$out/calibrated.safetensors" --dtype bf16 --left 12000 --horizon 300 -o "$out/builtin.safetensors"
