@@ -24,7 +24,7 @@ struct arguments {
     const char *speech, *noise, *rir, *output, *format, *like, *uem;
     int meetings, min_speakers, max_speakers, voices, tracts, threads, fit;
     long long seed;
-    double minutes, overlap, manner, colour;
+    double minutes, overlap, manner, colour, blows;
 };
 
 /* What the simulation is to resemble. */
@@ -193,6 +193,7 @@ static int simulate(const struct arguments *a, struct error *err)
     settings.tracts = a->tracts;
     settings.manner = (float)a->manner;
     settings.colour = (float)a->colour;
+    settings.body.blows = (float)a->blows;
     settings.turns.model = &target.model;
     if (status == 0)
         status = simulate_folder_check_place(&f, err) || open_banks(&b, a, err) ? -1 : 0;
@@ -234,6 +235,8 @@ static int check_arguments(const struct arguments *a, struct error *err)
         return fail(err, "--manner %g: should be 0 to 20 percent of the pitch", a->manner);
     if (!(a->colour >= 0.0 && a->colour <= 20.0))
         return fail(err, "--colour %g: should be 0 to 20 dB", a->colour);
+    if (!(a->blows >= 0.0 && a->blows <= 60.0))
+        return fail(err, "--blows %g: should be 0 to 60 a minute", a->blows);
     if (a->threads < 1 || a->threads > 64)
         return fail(err, "--threads %d: should be 1 to 64", a->threads);
     if (a->seed < 0)
@@ -264,6 +267,8 @@ int cmd_simulate(int argc, const char **argv, struct error *err)
          "percent that a speaker's pitch varies from turn to turn [0]", "PERCENT"},
         {"colour", 0, POPT_ARG_DOUBLE, &a.colour, 0,
          "dB that four bands of a speaker's sound vary from turn to turn [0]", "DB"},
+        {"blows", 0, POPT_ARG_DOUBLE, &a.blows, 0,
+         "of breath or hand upon each microphone, a minute [0]", "N"},
         {"overlap", 0, POPT_ARG_DOUBLE, &a.overlap, 0,
          "percent of the speech in which two or more speak [the target's way]", "PERCENT"},
         {"seed", 's', POPT_ARG_LONGLONG, &a.seed, 0, "another seed, other meetings [0]", "N"},

@@ -37,6 +37,7 @@ static int open_simulation(struct simulation *sim, struct speech_bank *bank, con
     if (train) {
         settings.manner = (float)d->manner;
         settings.colour = (float)d->colour;
+        settings.body.blows = (float)d->blows;
     }
     if (train && d->excerpts > 0)
         settings.excerpts = d->excerpts;
@@ -73,7 +74,7 @@ int finetune_data_check(const struct finetune_data *d, struct error *err)
         {"augment", d->augment, 0, 1}, {"min-speakers", d->min_speakers, 0, 64},
         {"max-speakers", d->max_speakers, 0, 64}, {"voices", d->voices, 0, 7},
         {"tracts", d->tracts, 0, 3}, {"manner", d->manner, 0, 20}, {"colour", d->colour, 0, 20},
-        {"dev-voices", d->dev_voices, 0, 7}, {"turn-length", d->turn_length, 0, 100},
+        {"blows", d->blows, 0, 60}, {"dev-voices", d->dev_voices, 0, 7}, {"turn-length", d->turn_length, 0, 100},
         {"bridge", d->bridge, 0, 10}, {"excerpts", d->excerpts, 0, CLIP_MAX_EXCERPTS},
     };
 
@@ -110,7 +111,7 @@ static int check_no_simulation(const struct finetune_data *d, struct error *err)
         int said;
     } of_speech[] = {
         {"tracts", d->tracts > 0}, {"manner", d->manner > 0.0}, {"colour", d->colour > 0.0},
-        {"excerpts", d->excerpts > 0},
+        {"blows", d->blows > 0.0}, {"excerpts", d->excerpts > 0},
     };
 
     for (size_t i = 0; i < sizeof(of_speech) / sizeof(*of_speech); i++) {

@@ -13,7 +13,7 @@ struct finetune_data {
     const char *data, *dev, *speech, *noise, *rir, *dev_speech;
     double chunk_seconds, shift_seconds, augment;
     int min_speakers, max_speakers, voices, tracts, dev_voices;
-    double turn_length, bridge, manner, colour;
+    double turn_length, bridge, manner, colour, blows;
     int excerpts;
 };
 
@@ -44,6 +44,8 @@ struct finetune_data {
          "percent that a simulated speaker's pitch varies from turn to turn (0)", "PERCENT"},      \
         {"colour", 0, POPT_ARG_DOUBLE, &(d).colour, 0,                                             \
          "dB that four bands of a simulated speaker vary from turn to turn (0)", "DB"},            \
+        {"blows", 0, POPT_ARG_DOUBLE, &(d).blows, 0,                                               \
+         "of breath or hand upon each simulated microphone, a minute (0)", "N"},                   \
         {"excerpts", 0, POPT_ARG_INT, &(d).excerpts, 0,                                            \
          "clips in a row that are of one simulated meeting (1)", "N"},                             \
         {"dev-voices", 0, POPT_ARG_INT, &(d).dev_voices, 0,                                        \

@@ -61,19 +61,19 @@ static int breathe(struct body_plan *p, const struct body_settings *s, int speak
     return status;
 }
 
-/* One speaker's chair, cup, papers and throat, while he listens. */
-static int stir(struct body_plan *p, const struct body_settings *s, int speaker, int64_t n,
-                struct random *rng, struct error *err)
+/* What one speaker does while he listens, at random: stirs (his chair, cup, papers and throat), or
+ * blows (his breath, or his hand, upon the microphone). */
+static int fidget(struct body_plan *p, int speaker, enum body_kind kind, float a_minute, float low,
+                  float high, int64_t n, struct random *rng, struct error *err)
 {
     int status = 0;
 
-    for (double at = draw_wait(rng, s->stirs) - 1.0; at * HZ < (double)n && status == 0;
-         at += draw_wait(rng, s->stirs))
+    for (double at = draw_wait(rng, a_minute) - 1.0; at * HZ < (double)n && status == 0;
+         at += draw_wait(rng, a_minute))
         status = add(p, (struct body_sound){.start = llrint(at * HZ),
                                             .n = samples_between(rng, 0.15f, 2.0f),
-                                            .speaker = speaker, .kind = BODY_STIR,
-                                            .gain = decibels(draw_between(rng, s->stir_low,
-                                                                          s->stir_high)),
+                                            .speaker = speaker, .kind = kind,
+                                            .gain = decibels(draw_between(rng, low, high)),
                                             .seed = random_bits(rng)}, err);
     return status;
 }
@@ -146,7 +146,9 @@ int body_plan_draw(struct body_plan *p, const struct body_settings *s, const str
         int first = at;
         while (at < n_stretches && x[at].speaker == i)
             at++;
-        if (breathe(p, s, i, x + first, at - first, n, rng, err) || stir(p, s, i, n, rng, err))
+        if (breathe(p, s, i, x + first, at - first, n, rng, err) ||
+            fidget(p, i, BODY_STIR, s->stirs, s->stir_low, s->stir_high, n, rng, err) ||
+            fidget(p, i, BODY_BLOW, s->blows, s->blow_low, s->blow_high, n, rng, err))
             return -1;
     }
     if (n_speakers > 0 && laugh(p, s, n_speakers, n, rng, err))
@@ -292,6 +294,25 @@ static void render_cough(float *x, int n, struct random *rng)
     biquad_run(&low, x, n);
 }
 
+/* Turbulence at a microphone, a cable or a table that is pushed: low noise that swells and ebbs. */
+static void render_blow(float *x, int n, struct random *rng)
+{
+    float corner = 30.0f * powf(10.0f, random_uniform(rng)), swells = draw_between(rng, 0.5f, 4.0f);
+    float phase = random_uniform(rng), sharp = draw_between(rng, 1.0f, 4.0f);
+    struct biquad low[2] = {biquad_low_pass(corner, draw_between(rng, 0.5f, 1.5f)),
+                            biquad_low_pass(corner * draw_between(rng, 1.0f, 3.0f), 0.7071f)};
+
+    for (int i = 0; i < n; i++)
+        x[i] = draw_noise(rng);
+    for (int k = 0, steep = draw_chance(rng, 0.5f); k <= steep; k++)
+        biquad_run(&low[k], x, n);
+    for (int i = 0; i < n; i++) {
+        float t = ((float)i + 0.5f) / (float)n;
+        float swell = 0.5f - 0.5f * cosf(6.2831853f * (swells * t + phase));
+        x[i] *= powf(swell, sharp) * sinf(3.14159265f * t);
+    }
+}
+
 static void render_stir(float *x, int n, struct random *rng)
 {
     static void (*const kinds[])(float *, int, struct random *) = {render_knock, render_rustle,
@@ -305,6 +326,7 @@ void body_render(float *dst, const struct body_sound *s)
 {
     static void (*const render[])(float *, int, struct random *) = {
         [BODY_BREATH] = render_breath, [BODY_LAUGH] = render_laugh, [BODY_STIR] = render_stir,
+        [BODY_BLOW] = render_blow,
     };
     struct random rng;
     double sum = 1e-12;

@@ -11,17 +11,14 @@ void dsygv_(const int *type, const char *vectors, const char *part, const int *n
             const int *lda, double *b, const int *ldb, double *w, double *work, const int *n_work,
             int *info);
 
-int calibration_open(struct calibration *k, int width, int n_frames, struct error *err)
+int calibration_open(struct calibration *k, int width, int stretch, struct error *err)
 {
     size_t n = (size_t)width;
 
-    *k = (struct calibration){.width = width, .most = n_frames / CALIBRATE_STRETCH + 1};
-    k->within = calloc(n * n, sizeof(double));
-    k->between = calloc(n * n, sizeof(double));
-    k->mean = calloc(n, sizeof(double));
+    *k = (struct calibration){.width = width, .stretch = stretch};
+    k->square = calloc(n * n, sizeof(double));
     k->row = calloc(n, sizeof(double));
-    k->stretches = calloc(n * (size_t)k->most, sizeof(double));
-    if (k->within && k->between && k->mean && k->row && k->stretches)
+    if (k->square && k->row)
         return 0;
     calibration_close(k);
     return fail(err, "out of memory");
@@ -29,11 +26,10 @@ int calibration_open(struct calibration *k, int width, int n_frames, struct erro
 
 void calibration_close(struct calibration *k)
 {
-    free(k->within);
-    free(k->between);
-    free(k->mean);
-    free(k->row);
+    free(k->square);
+    free(k->sums);
     free(k->stretches);
+    free(k->row);
     *k = (struct calibration){0};
 }
 
@@ -46,98 +42,153 @@ static void add_square(double *to, const double *x, double scale, int n)
     }
 }
 
-void calibration_add(struct calibration *k, const float *frames, int stride, int n)
+/* People 0 .. n - 1 are there, those who were not with nothing said. */
+static int make_room(struct calibration *k, int n, struct error *err)
 {
-    int C = k->width, stretches = n / CALIBRATE_STRETCH;
-    double *mean = k->row;
+    size_t C = (size_t)k->width;
 
-    stretches = stretches < k->most ? stretches : k->most;
-    if (stretches < 2)
-        return;
-    memset(mean, 0, (size_t)C * sizeof(*mean));
-    memset(k->stretches, 0, (size_t)(stretches * C) * sizeof(*mean));
-    for (int s = 0; s < stretches; s++) {
-        double *x = k->stretches + (size_t)s * (size_t)C;
-        for (int t = s * CALIBRATE_STRETCH; t < (s + 1) * CALIBRATE_STRETCH; t++) {
-            for (int c = 0; c < C; c++)
-                x[c] += (double)frames[(size_t)t * (size_t)stride + (size_t)c] / CALIBRATE_STRETCH;
-        }
-        for (int c = 0; c < C; c++)
-            mean[c] += x[c] / stretches;
+    if (n > k->room) {
+        int room = n > 2 * k->room ? n : 2 * k->room;
+        double *sums = realloc(k->sums, (size_t)room * C * sizeof(*sums));
+        k->sums = sums ? sums : k->sums;
+        int *stretches = realloc(k->stretches, (size_t)room * sizeof(*stretches));
+        k->stretches = stretches ? stretches : k->stretches;
+        if (!sums || !stretches)
+            return fail(err, "out of memory");
+        k->room = room;
     }
-    for (int s = 0; s < stretches; s++) {
-        double *x = k->stretches + (size_t)s * (size_t)C;
-        for (int c = 0; c < C; c++)
-            x[c] -= mean[c];
-        add_square(k->within, x, (double)stretches / (stretches - 1), C);
+    for (; k->n_people < n; k->n_people++) {
+        memset(k->sums + (size_t)k->n_people * C, 0, C * sizeof(*k->sums));
+        k->stretches[k->n_people] = 0;
     }
-    add_square(k->between, mean, 1.0, C);
-    for (int c = 0; c < C; c++)
-        k->mean[c] += mean[c];
-    k->n_stretches += stretches;
-    k->n_speakers += 1.0;
-    k->share += 1.0 / stretches;
+    return 0;
 }
 
-/* W with its ridge and B, of both the half that is read. */
-static void covariances(double *w, double *b, const struct calibration *k, double ridge)
+int calibration_add(struct calibration *k, int who, const float *frames, int stride, int n,
+                    struct error *err)
 {
-    int C = k->width;
-    double trace = 0.0;
+    int C = k->width, L = k->stretch;
+    double *x = k->row, *sum;
 
-    for (int i = 0; i < C; i++)
-        trace += k->within[(size_t)i * (size_t)C + (size_t)i] / k->n_stretches;
-    for (int i = 0; i < C; i++) {
-        for (int j = 0; j <= i; j++) {
-            size_t at = (size_t)i * (size_t)C + (size_t)j;
-            double within = k->within[at] / k->n_stretches;
-            b[at] = k->between[at] / k->n_speakers -
-                    k->mean[i] * k->mean[j] / (k->n_speakers * k->n_speakers) -
-                    within * k->share / k->n_speakers;
-            w[at] = within + (i == j ? ridge * trace / C + 1e-30 : 0.0);
+    if (n < L)
+        return 0;
+    who = who == CALIBRATE_SOMEBODY_NEW ? k->n_people : who;
+    if (make_room(k, who < k->n_people ? k->n_people : who + 1, err))
+        return -1;
+    sum = k->sums + (size_t)who * (size_t)C;
+    for (int t = 0; t + L <= n; t += L) {
+        memset(x, 0, (size_t)C * sizeof(*x));
+        for (int i = t; i < t + L; i++) {
+            for (int c = 0; c < C; c++)
+                x[c] += (double)frames[(size_t)i * (size_t)stride + (size_t)c] / L;
         }
+        add_square(k->square, x, 1.0, C);
+        for (int c = 0; c < C; c++)
+            sum[c] += x[c];
+        k->stretches[who]++;
+    }
+    return 0;
+}
+
+int calibration_people(const struct calibration *k)
+{
+    int people = 0;
+
+    for (int i = 0; i < k->n_people; i++)
+        people += k->stretches[i] > 1;
+    return people;
+}
+
+/* W with its ridge and B, of both the lower half; the mean of the people. Who said one stretch
+ * adds nothing to either: its square is its person's. */
+static void covariances(double *w, double *b, double *mean, const struct calibration *k, double ridge)
+{
+    int C = k->width, people = calibration_people(k);
+    size_t square = (size_t)C * (size_t)C;
+    double trace = 0.0, free_stretches = 0.0, share = 0.0; // of one stretch in its person's mean
+
+    memcpy(w, k->square, square * sizeof(*w));
+    memset(b, 0, square * sizeof(*b));
+    memset(mean, 0, (size_t)C * sizeof(*mean));
+    for (int i = 0; i < k->n_people; i++) {
+        double *own = k->row, n = k->stretches[i];
+        for (int c = 0; c < C && n > 0.0; c++)
+            own[c] = k->sums[(size_t)i * (size_t)C + (size_t)c] / n;
+        if (n > 0.0)
+            add_square(w, own, -n, C);
+        if (n < 2.0)
+            continue;
+        add_square(b, own, 1.0 / people, C);
+        for (int c = 0; c < C; c++)
+            mean[c] += own[c] / people;
+        free_stretches += n - 1.0;
+        share += 1.0 / (n * people);
+    }
+    for (size_t i = 0; i < square; i++)
+        w[i] /= free_stretches;
+    add_square(b, mean, -1.0, C);
+    for (int i = 0; i < C; i++)
+        trace += w[(size_t)i * (size_t)C + (size_t)i];
+    for (size_t i = 0; i < square; i++)
+        b[i] -= share * w[i];
+    for (int i = 0; i < C; i++)
+        w[(size_t)i * (size_t)C + (size_t)i] += ridge * trace / C + 1e-30;
+}
+
+/* A's rows, which are those of b from the last on, with their scales; values rise. */
+static void put_rows(float *weight, int stride, float *bias, const double *b, const double *values,
+                     const double *mean, int n_vector, int C, double scale)
+{
+    double sum = 0.0;
+
+    for (int e = 0; e < n_vector; e++)
+        sum += fmax(values[C - 1 - e], 0.0) / n_vector;
+    for (int e = 0; e < n_vector; e++) {
+        const double *x = b + (size_t)(C - 1 - e) * (size_t)C;
+        double by = scale > 0.0 ? scale * sqrt(fmax(values[C - 1 - e], 0.0) / (sum + 1e-30)) : 1.0;
+        double shift = 0.0;
+        for (int c = 0; c < C; c++) {
+            weight[(size_t)e * (size_t)stride + (size_t)c] = (float)(by * x[c]);
+            shift += by * x[c] * mean[c];
+        }
+        bias[e] = (float)-shift;
     }
 }
 
 int calibration_fit(float *weight, int stride, float *bias, const struct calibration *k, int n_vector,
-                    double ridge, struct error *err)
+                    const struct calibration_settings *s, struct error *err)
 {
-    int C = k->width, type = 1, n_work = 34 * C, info = -1;
+    int C = k->width, type = 1, n_work = 34 * C, info = -1, people = calibration_people(k);
     size_t square = (size_t)C * (size_t)C;
-    double *w = NULL, *b = NULL, *values = NULL, *work = NULL;
+    double *w = NULL, *b = NULL, *values = NULL, *work = NULL, *mean = NULL;
 
     if (n_vector > C)
         return fail(err, "vectors of %d numbers from a sum of %d: no more than that were expected",
                     n_vector, C);
-    if (k->n_speakers < 2.0 * n_vector)
-        return fail(err, "%.0f speakers of clips with two seconds alone: for vectors of %d numbers "
-                         "at least %d are needed; take more clips", k->n_speakers, n_vector,
-                    2 * n_vector);
+    if (people < 2 * n_vector)
+        return fail(err, "%d people who said two stretches of %g s alone: for vectors of %d numbers "
+                         "at least %d are needed; take more clips", people, 0.02 * k->stretch,
+                    n_vector, 2 * n_vector);
     w = malloc(square * sizeof(*w));
     b = malloc(square * sizeof(*b));
     values = malloc((size_t)C * sizeof(*values));
     work = malloc((size_t)n_work * sizeof(*work));
-    if (w && b && values && work) {
-        covariances(w, b, k, ridge);
+    mean = malloc((size_t)C * sizeof(*mean));
+    if (w && b && values && work && mean) {
+        covariances(w, b, mean, k, s->ridge);
         dsygv_(&type, "V", "U", &C, b, &C, w, &C, values, work, &n_work, &info);
         if (info)
             fail(err, "the scatter of the layer sum has no inverse: is it the same for all frames?");
+        else
+            put_rows(weight, stride, bias, b, values, mean, n_vector, C, s->scale);
     } else {
         fail(err, "out of memory");
-    }
-    for (int e = 0; info == 0 && e < n_vector; e++) {
-        const double *x = b + (size_t)(C - 1 - e) * (size_t)C;
-        double shift = 0.0;
-        for (int c = 0; c < C; c++) {
-            weight[(size_t)e * (size_t)stride + (size_t)c] = (float)x[c];
-            shift += x[c] * k->mean[c] / k->n_speakers;
-        }
-        bias[e] = (float)-shift;
     }
     free(w);
     free(b);
     free(values);
     free(work);
+    free(mean);
     return info ? -1 : 0;
 }
 

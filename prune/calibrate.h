@@ -3,13 +3,14 @@
  * the weighted layer sum, or of the feature projection, whose vectors are centred and scaled
  * for comparing.
  *
- *   vector = A (sum - mean),   A W A' = identity,   A B A' = diagonal, largest first
+ *   vector = A (x - mean),   A W A' = identity,   A B A' = L, diagonal, largest first
  *
- * W is the scatter of a speaker's stretches of a second about the speaker in a clip
- * (what says nothing of who speaks), with a ridge; B that of the speakers about the mean
- * of all, less what W adds to it. The map is affine, so it is the readout's own weight
- * and bias: nothing changes but two tensors. Vectors of a trained readout tell who speaks,
- * but lie in a narrow cone and are stretched along few directions; these do not.
+ * W is the scatter of a person's stretches about the person (what says nothing of who
+ * speaks), with a ridge; B that of the people about the mean of all, less what W adds to
+ * it. Whether a person is somebody in one clip, or in all clips and their rooms, is the
+ * caller's choice. The map is affine, so it is the readout's own weight and bias: nothing
+ * changes but two tensors. Vectors of a trained readout tell who speaks, but lie in a
+ * narrow cone and are stretched along few directions; these do not.
  *
  * Trials measure, on other clips, how often stretches of a speaker and of others err.
  * Thread: one. */
@@ -18,30 +19,44 @@
 
 #include "model/error.h"
 
-enum { CALIBRATE_STRETCH = 50 }; // frames
+enum {
+    CALIBRATE_STRETCH = 50,    // frames: what a second says of its speaker
+    CALIBRATE_SOMEBODY_NEW = -1,
+};
 
 struct calibration {
     int width;        // C
-    double *within;   // [C,C] sum over stretches
-    double *between;  // [C,C] sum over speakers of a clip
-    double *mean;     // [C] likewise
-    double n_stretches, n_speakers;
-    double share;     // sum over speakers of one stretch's weight in their mean
-    double *row, *stretches; // scratch: [C], [most,C]
-    int most;         // stretches of a speaker in a clip
+    int stretch;      // frames
+    double *square;   // [C,C] sum of x x' over stretches x, the lower half
+    double *sums;     // [room,C] of each person's stretches
+    int *stretches;   // [room] of each person
+    int n_people, room;
+    double *row;      // [C] scratch
 };
 
-/* Clips have n_frames at most. A zeroed calibration may be closed. */
-int calibration_open(struct calibration *k, int width, int n_frames, struct error *err);
+/* A zeroed calibration may be closed. */
+int calibration_open(struct calibration *k, int width, int stretch, struct error *err);
 void calibration_close(struct calibration *k);
 
-/* The n frames in which a speaker is alone in a clip, C numbers each, a row every `stride`; fewer
- * than two stretches are left out. */
-void calibration_add(struct calibration *k, const float *frames, int stride, int n);
+/* n frames of one person, C numbers each, a row every `stride`; what is left behind the last whole
+ * stretch counts for nothing. who: the caller's number of the person, whom other calls may name
+ * too, or CALIBRATE_SOMEBODY_NEW; a caller gives numbers always or never. -1: out of memory. */
+int calibration_add(struct calibration *k, int who, const float *frames, int stride, int n,
+                    struct error *err);
 
-/* weight: n_vector rows of C, a row every `stride`; bias [n_vector]. ridge: of W's mean variance. */
+/* People with two stretches or more; the others count for nothing. */
+int calibration_people(const struct calibration *k);
+
+struct calibration_settings {
+    double ridge;   // of W's mean variance
+    /* 0: rows as above. Else they are scaled, scale sqrt(L_e / mean of L) for row e: directions
+     * that tell people further apart count for more. */
+    double scale;
+};
+
+/* weight: n_vector rows of C, a row every `stride`; bias [n_vector]. */
 int calibration_fit(float *weight, int stride, float *bias, const struct calibration *k, int n_vector,
-                    double ridge, struct error *err);
+                    const struct calibration_settings *s, struct error *err);
 
 /* Cosines of stretches with their own speaker and with others, and how much is known of
  * either, in frames. */

@@ -41,9 +41,10 @@ static int check(const struct simulate_settings *x, const struct speech_bank *sp
                     "bridge %g s", x->channel.snr_low, x->channel.snr_high, x->turns.overlap,
                     x->turns.length, x->bridge);
     if (!(x->body.breaths >= 0.0f && x->body.breaths <= 60.0f && x->body.laughs >= 0.0f &&
-          x->body.laughs <= 60.0f && x->body.stirs >= 0.0f && x->body.stirs <= 60.0f))
-        return fail(err, "%g breaths, %g laughs and %g stirs a minute: should be 0 to 60",
-                    x->body.breaths, x->body.laughs, x->body.stirs);
+          x->body.laughs <= 60.0f && x->body.stirs >= 0.0f && x->body.stirs <= 60.0f &&
+          x->body.blows >= 0.0f && x->body.blows <= 60.0f))
+        return fail(err, "%g breaths, %g laughs, %g stirs and %g blows a minute: should be 0 to 60",
+                    x->body.breaths, x->body.laughs, x->body.stirs, x->body.blows);
     if (x->excerpts < 1 || x->excerpts > CLIP_MAX_EXCERPTS)
         return fail(err, "%d excerpts of a meeting: should be 1 to %d", x->excerpts, CLIP_MAX_EXCERPTS);
     if (!(x->manner >= 0.0f && x->manner <= 20.0f))

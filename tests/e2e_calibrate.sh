@@ -13,7 +13,7 @@ train() {
         --validate-every 100 --average 1 --affinity 1 "$@" 2>"$dir/err" || complain "finetune: $(cat "$dir/err")"
 }
 calibrate() {
-    "$antiphon" calibrate --speech "$dir/speech" --clips 12 --dev-clips 4 --chunk 20 --threads 1 "$@"
+    "$antiphon" calibrate --speech "$dir/speech" --clips 12 --rooms 60 --dev-clips 4 --chunk 20 --threads 1 "$@"
 }
 
 train --config "$dir/tiny.json" --ema 0.9 -o "$dir/m.safetensors"
@@ -83,6 +83,7 @@ refused 1 'take more clips' "$antiphon" calibrate -m "$dir/m.safetensors" --spee
     --clips 1 --chunk 20 -o "$dir/x"
 refused 1 'one of --data and --speech' "$antiphon" calibrate -m "$dir/m.safetensors" -o "$dir/x"
 refused 2 'where to?' "$antiphon" calibrate -m "$dir/m.safetensors" --speech "$dir/speech"
+refused 2 'rooms 0: expected 1 to' "$antiphon" calibrate -m "$dir/m.safetensors" --rooms 0 -o "$dir/x"
 refused 2 'clips 0: expected 1 to' "$antiphon" calibrate -m "$dir/m.safetensors" --clips 0 -o "$dir/x"
 refused 2 'expected 0 to 100' "$antiphon" calibrate -m "$dir/m.safetensors" --ridge -1 -o "$dir/x"
 [ -e "$dir/x" ] && complain "a refused command left a file"

@@ -143,6 +143,7 @@ refused 1 "wav.scp" "$antiphon" finetune --data "$empty" $ok
 refused 1 "--tracts goes with --speech" "$antiphon" finetune --data "$empty" $ok --tracts 3
 refused 1 "--manner goes with --speech" "$antiphon" finetune --data "$empty" $ok --manner 7
 refused 1 "--colour goes with --speech" "$antiphon" finetune --data "$empty" $ok --colour 4
+refused 1 "--blows goes with --speech" "$antiphon" finetune --data "$empty" $ok --blows 2
 refused 1 "--excerpts goes with --speech" "$antiphon" finetune --data "$empty" $ok --excerpts 2
 refused 1 "--model, --arch and --config" "$antiphon" finetune --speech "$dir/speech" -o "$dir/no"
 refused 2 "multiple of 20 ms" "$antiphon" finetune --speech "$dir/speech" $ok --block-ms 150
@@ -151,7 +152,7 @@ sed 's/,"embedding_dim":8//' "$dir/tiny.json" >"$dir/mute.json"
 refused 1 "no embedding readout" "$antiphon" finetune --speech "$dir/speech" --config "$dir/mute.json" \
     --vector 1 --chunk 2 -o "$dir/no"
 for bad_option in "--max-speakers -3" "--layer-drop 2" "--dropout nan" "--vector -1" "--clip -3" \
-    "--threads 999" "--voices 8" "--manner 21" "--excerpts 9" "--colour 21"; do
+    "--threads 999" "--voices 8" "--manner 21" "--excerpts 9" "--colour 21" "--blows 61"; do
     refused 2 "${bad_option%% *} ${bad_option##* }: expected" "$antiphon" finetune \
         --speech "$dir/speech" --config "$dir/tiny.json" --chunk 2 -o "$dir/no" $bad_option
 done

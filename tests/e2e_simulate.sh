@@ -71,6 +71,7 @@ refused 2 'wants --speech DIR and -o DIR' "$antiphon" simulate
 refused 2 '--min-speakers 3, --max-speakers 2' simulate -o "$dir/x" --min-speakers 3 --max-speakers 2
 refused 2 '--overlap 70' simulate -o "$dir/x" --overlap 70
 refused 2 '--colour 30' simulate -o "$dir/x" --colour 30
+refused 2 '--blows 61' simulate -o "$dir/x" --blows 61
 refused 2 '--manner 30' simulate -o "$dir/x" --manner 30
 refused 2 '--uem goes with --like' simulate -o "$dir/x" --uem "$dir/a/all.uem"
 refused 2 'format "ogg"' simulate -o "$dir/x" --format ogg

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "check.h"
 
+#include "prune/biquad.h"
 #include "prune/body.h"
 
 #include <math.h>
@@ -9,7 +10,7 @@
 
 enum { SPEAKERS = 3, STRETCHES = 60, SAMPLES = 16000 * 600 };
 
-static const struct body_settings settings = BODY_DEFAULTS;
+static struct body_settings settings = BODY_DEFAULTS; // and blows
 
 /* Turns of 3 s with pauses of 2 s in between, one speaker after another. */
 static void turns(struct stretch x[STRETCHES])
@@ -37,7 +38,7 @@ static void test_in_pauses(void **state)
     struct body_plan p = {0};
     struct stretch x[STRETCHES];
     uint64_t seed = check_seed();
-    int kinds[3] = {0}, before = 0;
+    int kinds[4] = {0}, before = 0;
 
     turns(x);
     for (int trial = 0; trial < 20; trial++) {
@@ -61,6 +62,7 @@ static void test_in_pauses(void **state)
     /* 20 meetings of 10 minutes, 60 turns each: the settings' numbers, less what met speech. */
     assert_in_range(kinds[BODY_LAUGH], 100, 400);
     assert_in_range(kinds[BODY_STIR], 500, 1200);
+    assert_in_range(kinds[BODY_BLOW], 500, 1200);
     assert_in_range(before, 400, 800);
     assert_true(kinds[BODY_BREATH] > before + 600);
     body_plan_release(&p);
@@ -106,8 +108,8 @@ static void test_sound(void **state)
     float *x = malloc(BODY_MOST * sizeof(float)), *y = malloc(BODY_MOST * sizeof(float));
     uint64_t seed = check_seed();
 
-    for (int i = 0; i < 150; i++) {
-        struct body_sound s = {.n = i % 3 ? BODY_MOST : 8000, .kind = (enum body_kind)(i % 3),
+    for (int i = 0; i < 200; i++) {
+        struct body_sound s = {.n = i % 4 ? BODY_MOST : 8000, .kind = (enum body_kind)(i % 4),
                                .gain = 0.3f, .seed = seed + (uint64_t)i};
         double most = 0.0, least = 1e9;
         body_render(x, &s);
@@ -127,13 +129,32 @@ static void test_sound(void **state)
     free(y);
 }
 
+/* A blow is low: what of it a voice's first formant begins above is little. */
+static void test_blow_is_low(void **state)
+{
+    float *x = malloc(BODY_MOST * sizeof(float));
+    uint64_t seed = check_seed();
+
+    for (int i = 0; i < 50; i++) {
+        struct body_sound s = {.n = 8000 + 700 * i, .kind = BODY_BLOW, .gain = 1.0f,
+                               .seed = seed + (uint64_t)i};
+        struct biquad high = biquad_high_pass(1000.0f, 0.7071f);
+        body_render(x, &s);
+        biquad_run(&high, x, s.n);
+        assert_true(power(x, s.n) < 0.05); // of 1
+    }
+    free(x);
+}
+
 int main(void)
 {
+    settings.blows = 2.0f;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_in_pauses),
         cmocka_unit_test(test_none),
         cmocka_unit_test(test_repeats),
         cmocka_unit_test(test_sound),
+        cmocka_unit_test(test_blow_is_low),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -42,6 +42,8 @@ static void speaker_frames(float *x, struct random *rng)
     }
 }
 
+static const struct calibration_settings settings = {.ridge = 1e-6};
+
 struct fitted {
     float weight[E * C], bias[E];
 };
@@ -52,15 +54,15 @@ static void fit(struct fitted *f, struct random *rng)
     struct calibration k;
     struct error err;
 
-    if (calibration_open(&k, C, FRAMES, &err))
+    if (calibration_open(&k, C, CALIBRATE_STRETCH, &err))
         check_fail("%s", err.text);
     for (int i = 0; i < SPEAKERS; i++) {
         speaker_frames(frames, rng);
-        calibration_add(&k, frames, C, FRAMES);
+        assert_int_equal(calibration_add(&k, CALIBRATE_SOMEBODY_NEW, frames, C, FRAMES, &err), 0);
     }
-    calibration_add(&k, frames, C, CALIBRATE_STRETCH + 10); // too little, left out
-    near(k.n_speakers, (double)SPEAKERS, 1e-9);
-    if (calibration_fit(f->weight, C, f->bias, &k, E, 1e-6, &err))
+    calibration_add(&k, CALIBRATE_SOMEBODY_NEW, frames, C, CALIBRATE_STRETCH + 10, &err); // too little
+    assert_int_equal(calibration_people(&k), SPEAKERS);
+    if (calibration_fit(f->weight, C, f->bias, &k, E, &settings, &err))
         check_fail("%s", err.text);
     calibration_close(&k);
 }
@@ -154,6 +156,72 @@ static void test_error_falls(void **state)
     assert_true(distance >= 0.05 && distance <= 1.95);
 }
 
+/* The voice is on axis 0, the room, which differs more, on axis 1: who is numbered is told from
+ * others by the voice, who is somebody new in each room by the room. */
+static void test_rooms(void **state)
+{
+    (void)state;
+    enum { PEOPLE = 40, ROOMS = 6 };
+    static float frames[FRAMES * 2];
+    struct random rng;
+    struct error err;
+
+    random_init(&rng, check_seed());
+    for (int numbered = 0; numbered < 2; numbered++) {
+        struct calibration k;
+        float weight[2], bias, voice[PEOPLE];
+        assert_int_equal(calibration_open(&k, 2, 200, &err), 0);
+        for (int i = 0; i < PEOPLE; i++)
+            voice[i] = normal(&rng);
+        for (int i = 0; i < PEOPLE * ROOMS; i++) {
+            float room = 3.0f * normal(&rng);
+            for (int t = 0; t < FRAMES; t++) {
+                frames[2 * t] = voice[i % PEOPLE] + normal(&rng);
+                frames[2 * t + 1] = room + normal(&rng);
+            }
+            int who = numbered ? PEOPLE - 1 - i % PEOPLE : CALIBRATE_SOMEBODY_NEW;
+            assert_int_equal(calibration_add(&k, who, frames, 2, FRAMES, &err), 0);
+        }
+        assert_int_equal(calibration_people(&k), numbered ? PEOPLE : PEOPLE * ROOMS);
+        assert_int_equal(calibration_fit(weight, 2, &bias, &k, 1, &settings, &err), 0);
+        assert_true(numbered ? fabsf(weight[0]) > 3.0f * fabsf(weight[1])
+                             : fabsf(weight[1]) > fabsf(weight[0]));
+        calibration_close(&k);
+    }
+}
+
+/* Rows are those without a scale, times numbers that fall and whose mean square is the scale's. */
+static void test_scale(void **state)
+{
+    (void)state;
+    static float frames[FRAMES * C];
+    const struct calibration_settings scaled = {.ridge = 1e-6, .scale = 0.5};
+    struct calibration k;
+    struct fitted as, with;
+    struct random rng;
+    struct error err;
+    float by[E], sum = 0.0f;
+
+    random_init(&rng, check_seed());
+    assert_int_equal(calibration_open(&k, C, CALIBRATE_STRETCH, &err), 0);
+    for (int i = 0; i < 60; i++) {
+        speaker_frames(frames, &rng);
+        assert_int_equal(calibration_add(&k, i, frames, C, FRAMES, &err), 0);
+    }
+    assert_int_equal(calibration_fit(as.weight, C, as.bias, &k, E, &settings, &err), 0);
+    assert_int_equal(calibration_fit(with.weight, C, with.bias, &k, E, &scaled, &err), 0);
+    for (int e = 0; e < E; e++) {
+        by[e] = with.weight[e * C] / as.weight[e * C];
+        sum += by[e] * by[e] / E;
+        near(with.bias[e], by[e] * as.bias[e], 1e-3 * (fabs(with.bias[e]) + 1.0));
+        for (int c = 0; c < C; c++)
+            near(with.weight[e * C + c], by[e] * as.weight[e * C + c], 1e-4);
+    }
+    near(sum, 0.25, 1e-4);
+    assert_true(by[0] > by[1] && by[1] > by[2] && by[2] > 0.0f);
+    calibration_close(&k);
+}
+
 /* By hand: of four and four one of each is on the wrong side. */
 static void test_equal_error(void **state)
 {
@@ -181,12 +249,14 @@ static void test_refused(void **state)
     struct random rng;
 
     random_init(&rng, 1);
-    assert_int_equal(calibration_open(&k, C, FRAMES, &err), 0);
+    assert_int_equal(calibration_open(&k, C, CALIBRATE_STRETCH, &err), 0);
+    assert_int_equal(calibration_fit(weight, C, bias, &k, E, &settings, &err), -1); // nobody
     speaker_frames(frames, &rng);
-    calibration_add(&k, frames, C, FRAMES);
-    assert_int_equal(calibration_fit(weight, C, bias, &k, E, 0.01, &err), -1);
+    assert_int_equal(calibration_add(&k, 7, frames, C, FRAMES, &err), 0);
+    assert_int_equal(calibration_people(&k), 1);
+    assert_int_equal(calibration_fit(weight, C, bias, &k, E, &settings, &err), -1);
     assert_non_null(strstr(err.text, "take more clips"));
-    assert_int_equal(calibration_fit(weight, C, bias, &k, C + 1, 0.01, &err), -1);
+    assert_int_equal(calibration_fit(weight, C, bias, &k, C + 1, &settings, &err), -1);
     assert_non_null(strstr(err.text, "no more than that"));
     calibration_close(&k);
     calibration_close(&k);
@@ -196,6 +266,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_covariances), cmocka_unit_test(test_error_falls),
+        cmocka_unit_test(test_rooms), cmocka_unit_test(test_scale),
         cmocka_unit_test(test_equal_error), cmocka_unit_test(test_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

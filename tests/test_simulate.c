@@ -447,22 +447,24 @@ static void test_bad_settings(void **state)
 {
     static const struct {
         int min, max;
-        float rt60, overlap, manner, colour;
+        float rt60, overlap, manner, colour, blows;
         int excerpts;
         const char *words;
     } bad[] = {
-        {0, 4, 0.5f, 1.0f, 0.0f, 0.0f, 1, "0 to 4 speakers"},
-        {3, 2, 0.5f, 1.0f, 0.0f, 0.0f, 1, "3 to 2 speakers"},
-        {1, 100, 0.5f, 1.0f, 0.0f, 0.0f, 1, "should be 1 to 64"},
-        {1, SPEAKERS + 1, 0.5f, 1.0f, 0.0f, 0.0f, 1, "the speech is of 8"},
-        {1, 4, 3.0f, 1.0f, 0.0f, 0.0f, 1, "reverberation"},
-        {1, 4, 0.5f, -1.0f, 0.0f, 0.0f, 1, "overlap times -1"},
-        {1, 4, 0.5f, NAN, 0.0f, 0.0f, 1, "overlap times"},
-        {1, 4, 0.5f, 1.0f, 20.5f, 0.0f, 1, "manner of 20.5 percent"},
-        {1, 4, 0.5f, 1.0f, NAN, 0.0f, 1, "manner of"},
-        {1, 4, 0.5f, 1.0f, 0.0f, -1.0f, 1, "colour of -1 dB"},
-        {1, 4, 0.5f, 1.0f, 0.0f, 0.0f, 0, "0 excerpts"},
-        {1, 4, 0.5f, 1.0f, 0.0f, 0.0f, 9, "9 excerpts of a meeting: should be 1 to 8"},
+        {0, 4, 0.5f, 1.0f, 0.0f, 0.0f, 0.0f, 1, "0 to 4 speakers"},
+        {3, 2, 0.5f, 1.0f, 0.0f, 0.0f, 0.0f, 1, "3 to 2 speakers"},
+        {1, 100, 0.5f, 1.0f, 0.0f, 0.0f, 0.0f, 1, "should be 1 to 64"},
+        {1, SPEAKERS + 1, 0.5f, 1.0f, 0.0f, 0.0f, 0.0f, 1, "the speech is of 8"},
+        {1, 4, 3.0f, 1.0f, 0.0f, 0.0f, 0.0f, 1, "reverberation"},
+        {1, 4, 0.5f, -1.0f, 0.0f, 0.0f, 0.0f, 1, "overlap times -1"},
+        {1, 4, 0.5f, NAN, 0.0f, 0.0f, 0.0f, 1, "overlap times"},
+        {1, 4, 0.5f, 1.0f, 20.5f, 0.0f, 0.0f, 1, "manner of 20.5 percent"},
+        {1, 4, 0.5f, 1.0f, NAN, 0.0f, 0.0f, 1, "manner of"},
+        {1, 4, 0.5f, 1.0f, 0.0f, -1.0f, 0.0f, 1, "colour of -1 dB"},
+        {1, 4, 0.5f, 1.0f, 0.0f, 0.0f, 0.0f, 0, "0 excerpts"},
+        {1, 4, 0.5f, 1.0f, 0.0f, 0.0f, 0.0f, 9, "9 excerpts of a meeting: should be 1 to 8"},
+        {1, 4, 0.5f, 1.0f, 0.0f, 0.0f, -1.0f, 1, "-1 blows a minute"},
+        {1, 4, 0.5f, 1.0f, 0.0f, 0.0f, NAN, 1, "blows a minute: should be 0 to 60"},
     };
 
     for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
@@ -475,6 +477,7 @@ static void test_bad_settings(void **state)
         x.turns.overlap = bad[i].overlap;
         x.manner = bad[i].manner;
         x.colour = bad[i].colour;
+        x.body.blows = bad[i].blows;
         x.excerpts = bad[i].excerpts;
         assert_int_equal(simulation_open(&s, &bank, NULL, NULL, &x, 8.0, 1, &err), -1);
         if (!strstr(err.text, bad[i].words))
