@@ -30,7 +30,9 @@ static const struct usage usage = {
 enum { CLIP_SECONDS = 150, LEAST_SPEAKERS = 3 };
 
 /* What the filter banks know of a voice is found across rooms, in one that speaks alone, by five
- * seconds at a time; a row's scale was chosen on whole meetings. */
+ * seconds at a time; a row's scale was chosen on whole meetings. Clips begin as meetings do, with
+ * more or less silence: where the running statistics of live blocks stand, which is another place
+ * in every minute of a meeting, is then part of what the map learns to leave out. */
 enum { ROOM_SECONDS = 12, ROOM_VOICES = 3, ROOM_STRETCH = 250 };
 #define ROOM_SCALE 0.5
 
@@ -163,6 +165,7 @@ static int gather_rooms(struct calibration *k, const struct model *m, const stru
 
     settings.min_speakers = settings.max_speakers = settings.excerpts = 1;
     settings.p_nobody = settings.p_sparse = 0.0f;
+    settings.before = 1;
     settings.voices = a->data.voices > 0 ? a->data.voices : ROOM_VOICES;
     if (simulation_open(&rooms, sources->simulation.speech, sources->simulation.noise,
                         sources->simulation.rooms, &settings, ROOM_SECONDS, (uint64_t)a->seed, err))
@@ -366,7 +369,7 @@ static int check_arguments(const struct arguments *a, struct error *err)
 
 int cmd_calibrate(int argc, const char **argv, struct error *err)
 {
-    struct arguments a = {.clips = 48, .rooms = 4000, .dev_clips = 10, .ridge = 0.01, .threshold = 0.45, .seed = 1,
+    struct arguments a = {.clips = 48, .rooms = 2000, .dev_clips = 10, .ridge = 0.01, .threshold = 0.45, .seed = 1,
                           .threads = options_processors(64)};
     const struct poptOption table[] = {
         FINETUNE_DATA_OPTIONS(a.data),
@@ -375,7 +378,7 @@ int cmd_calibrate(int argc, const char **argv, struct error *err)
         {"clips", 0, POPT_ARG_INT, &a.clips, 0, "to learn from (48; simulated ones of 150 s)",
          "N"},
         {"rooms", 0, POPT_ARG_INT, &a.rooms, 0,
-         "simulated clips of one person each, for what the projection knows (4000 of 12 s)", "N"},
+         "simulated clips of one person each, for what the projection knows (2000 of 12 s)", "N"},
         {"dev-clips", 0, POPT_ARG_INT, &a.dev_clips, 0, "to measure on (10)", "N"},
         {"ridge", 0, POPT_ARG_DOUBLE, &a.ridge, 0,
          "added to the scatter within speakers, of its mean variance (0.01)", "R"},

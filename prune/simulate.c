@@ -17,7 +17,7 @@ const struct simulate_settings simulate_defaults = {
     .voices = 5, .tracts = 1, .level_sd = 4.0f, .turn_sd = 2.0f, .aside_db = -3.0f,
     .p_close = 0.25f, .p_measured = 0.15f, .p_far = 0.4f,
     .near_low = 0.2f, .near_high = 1.2f, .far_low = 1.0f, .far_high = 4.5f,
-    .rt60_low = 0.1f, .rt60_high = 0.8f, .bridge = 0.5f, .excerpts = 1,
+    .rt60_low = 0.1f, .rt60_high = 0.8f, .bridge = 0.5f, .before = 1500, .excerpts = 1,
     .body = BODY_DEFAULTS, .channel = CHANNEL_DEFAULTS,
 };
 
@@ -47,6 +47,8 @@ static int check(const struct simulate_settings *x, const struct speech_bank *sp
                     x->body.breaths, x->body.laughs, x->body.stirs, x->body.blows);
     if (x->excerpts < 1 || x->excerpts > CLIP_MAX_EXCERPTS)
         return fail(err, "%d excerpts of a meeting: should be 1 to %d", x->excerpts, CLIP_MAX_EXCERPTS);
+    if (x->before < 1)
+        return fail(err, "clips that begin fewer than %d steps after their meeting", x->before);
     if (!(x->manner >= 0.0f && x->manner <= 20.0f))
         return fail(err, "manner of %g percent: should be 0 to 20", x->manner);
     if (!(x->colour >= 0.0f && x->colour <= 20.0f))
@@ -128,7 +130,7 @@ static float *sound_of_all(struct simulate_space *m, int64_t n, struct error *er
     return m->sound_of_all;
 }
 
-/* A clip is a part of a meeting that has been going on for a while. */
+/* A clip is a part of a meeting that may have been going on for a while. */
 static int get(struct clip *clip, const struct clip_source *source, uint64_t index,
                struct error *err)
 {
@@ -150,7 +152,7 @@ static int get(struct clip *clip, const struct clip_source *source, uint64_t ind
                  ? 0 : fail(err, "a clip of %lld samples for a source of %lld",
                             (long long)clip->n_samples, (long long)source->n_samples);
     if (status == 0)
-        status = meeting_draw(m, s, 0.01 * draw_below(&rng, 1500), n, 5.0, &rng, err);
+        status = meeting_draw(m, s, 0.01 * draw_below(&rng, s->settings.before), n, 5.0, &rng, err);
     if (status == 0 && (sound = sound_of_all(m, n, err)) != NULL) {
         label(clip, m, which * steps);
         meeting_render(m, s, sound, n, &rng);

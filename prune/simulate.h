@@ -40,6 +40,7 @@ struct simulate_settings {
     float near_low, near_high, far_low, far_high; // m
     float rt60_low, rt60_high;                    // s
     float bridge;          // s
+    int before;            // a clip begins fewer than so many steps of 10 ms after its meeting
     int excerpts;          // clips in a row are of one meeting, each begins where the last ended
     struct body_settings body;
     struct channel_settings channel;
