@@ -2,35 +2,12 @@
 /* Simulated clips and meetings: the same bits whoever asks, labels that agree
  * with what is heard, voices, levels. */
 #include "tests/check.h"
-#include "tests/synthetic.h"
+#include "tests/synthetic_bank.h"
 
 #include "prune/activity.h"
 #include "prune/simulate.h"
 
 #include <pthread.h>
-
-enum { SPEAKERS = 8 };
-
-static char folder[64];
-static struct speech_bank bank;
-
-static int open_bank(void **state)
-{
-    struct error err = {""};
-
-    synthetic_folder(folder);
-    synthetic_speakers(folder, SPEAKERS);
-    if (speech_bank_open(&bank, folder, 2, &err))
-        check_fail("%s", err.text);
-    return 0;
-}
-
-static int close_bank(void **state)
-{
-    speech_bank_close(&bank);
-    synthetic_remove(folder);
-    return 0;
-}
 
 static void begin(struct simulation *s, const struct simulate_settings *settings, double seconds,
                   uint64_t seed)

@@ -1,32 +1,9 @@
 // SPDX-License-Identifier: MIT
 /* What settings of a simulation do to its clips, and those that make no sense. */
 #include "tests/check.h"
-#include "tests/synthetic.h"
+#include "tests/synthetic_bank.h"
 
 #include "prune/simulate.h"
-
-enum { SPEAKERS = 8 };
-
-static char folder[64];
-static struct speech_bank bank;
-
-static int open_bank(void **state)
-{
-    struct error err = {""};
-
-    synthetic_folder(folder);
-    synthetic_speakers(folder, SPEAKERS);
-    if (speech_bank_open(&bank, folder, 2, &err))
-        check_fail("%s", err.text);
-    return 0;
-}
-
-static int close_bank(void **state)
-{
-    speech_bank_close(&bank);
-    synthetic_remove(folder);
-    return 0;
-}
 
 /* Labelled ones of the first frames of 40 clips. */
 static int labelled(float p_sparse, int before, int frames)
