@@ -369,7 +369,7 @@ static int check_arguments(const struct arguments *a, struct error *err)
 
 int cmd_calibrate(int argc, const char **argv, struct error *err)
 {
-    struct arguments a = {.clips = 48, .rooms = 2000, .dev_clips = 10, .ridge = 0.01, .threshold = 0.45, .seed = 1,
+    struct arguments a = {.clips = 48, .rooms = 5000, .dev_clips = 10, .ridge = 0.01, .threshold = 0.45, .seed = 1,
                           .threads = options_processors(64)};
     const struct poptOption table[] = {
         FINETUNE_DATA_OPTIONS(a.data),
@@ -378,7 +378,7 @@ int cmd_calibrate(int argc, const char **argv, struct error *err)
         {"clips", 0, POPT_ARG_INT, &a.clips, 0, "to learn from (48; simulated ones of 150 s)",
          "N"},
         {"rooms", 0, POPT_ARG_INT, &a.rooms, 0,
-         "simulated clips of one person each, for what the projection knows (2000 of 12 s)", "N"},
+         "simulated clips of one person each, for what the projection knows (5000 of 12 s)", "N"},
         {"dev-clips", 0, POPT_ARG_INT, &a.dev_clips, 0, "to measure on (10)", "N"},
         {"ridge", 0, POPT_ARG_DOUBLE, &a.ridge, 0,
          "added to the scatter within speakers, of its mean variance (0.01)", "R"},

@@ -10,7 +10,7 @@
  *   w = (CHANNEL + FRAME / 100) / (CHANNEL + FRAME / n)     n clean frames, 1 for 100
  *
  * as what a room and a mood do to a voice does not get less with more frames, and a
- * chain is what one slot of the model said: a piece is by who said the one before it with
+ * chain is pieces that follow each other: a piece is by who said the one before it with
  * probability `stay`, else by anybody. Pieces said side by side are hardly by one person.
  * What a group has to be worth (Fb) grows with what each has said in the mean: a voice is
  * no Gaussian, and the more of it there is, the more its moods look like people. Vectors

@@ -22,7 +22,7 @@ struct tracker_settings tracker_defaults(void)
         .stranger = -1.0f,
         .most_bond = 3.0f,
         .loose_bond = 0.5f,
-        .exclusion = 3.0f,
+        .exclusion = 2.0f,
         .sure = 2.0f,
         .stay = 0.5f,
         .merge = 0.65f,

@@ -330,6 +330,33 @@ static void test_names(void **state)
     arena_release(&c.arena);
 }
 
+/* What may be either's is by who spoke just before, be it in the same slot or in another. */
+static void test_follows(void **state)
+{
+    (void)state;
+    for (int other = 0; other < 2; other++) {
+        struct crowd c;
+        float x[2][E];
+        int voice[2], doubtful[2];
+        crowd_open(&c);
+        point_of(x[0], 0);
+        point_of(x[1], 1);
+        for (int e = 0; e < E; e++)
+            x[0][e] = 0.5f * (x[0][e] + x[1][e]);
+        voice[0] = voices_add(&c.voices, 0);
+        voice[1] = voices_add(&c.voices, 0);
+        for (int who = 0; who < 2; who++) {
+            learn(&c, voice[who], who, 10, 0);
+            doubtful[who] = voices_learn(&c.voices, voice[!who], x[0], 30.0f, who + 2 * other,
+                                         c.frame - 95, c.frame - 60);
+        }
+        assert_int_equal(look(&c), 0);
+        for (int who = 0; who < 2; who++)
+            assert_int_equal(c.voices.prototype[doubtful[who]].voice, voice[who]);
+        arena_release(&c.arena);
+    }
+}
+
 /* Two people who differ in the last numbers alone are two once much has been said, and the numbers in
  * front of these decide as if there were no others before. */
 static void test_late(void **state)
@@ -364,6 +391,7 @@ int main(void)
         cmocka_unit_test(test_bounds),
         cmocka_unit_test(test_parts_and_joins),
         cmocka_unit_test(test_names),
+        cmocka_unit_test(test_follows),
         cmocka_unit_test(test_late),
     };
 

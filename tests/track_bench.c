@@ -17,6 +17,7 @@
 #include "model/op.h"
 #include "model/random.h"
 #include "prune/data_lists.h"
+#include "stream/rttm.h"
 #include "stream/smooth.h"
 #include "stream/told.h"
 #include "stream/track.h"
@@ -29,6 +30,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { SLOTS = 4, CONTEXT = 400, BLOCK = 16, DIART_WINDOW = 250, DIART_STEP = 25 };
 
@@ -346,6 +348,9 @@ static int run_folder(struct bench *b, const char *folder, struct error *err)
 
     snprintf(path, sizeof(path), "%s/rttm", folder);
     status = status ? status : turns_read(&refs, path, err);
+    snprintf(path, sizeof(path), "%s/all.uem", folder);
+    if (status == 0 && access(path, F_OK) == 0)
+        status = uem_read(&uems, path, err);
     for (int i = 0; i < lists.n && status == 0; i++)
         status = run_recording(total, b, folder, &lists.recordings[i], &refs, &uems, err);
     for (int i = 0; i < INPUTS && status == 0; i++) {
