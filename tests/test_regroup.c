@@ -152,7 +152,7 @@ static void test_side_by_side(void **state)
         struct scene *s = scene_open();
         for (int i = 0; i < PIECES; i++) {
             say(s, i, 0, 100.0f, 0.3f);
-            s->x[i * E] += i % 2 ? 1.0f : -1.0f; // a little unlike
+            s->x[i * E] += i % 2 ? 1.6f : -1.6f; // a little unlike
             s->who[i] = side_by_side && i % 2;
             s->piece[i].moment = side_by_side ? i / 2 : -1;
         }
