@@ -10,7 +10,7 @@ enum { ROUNDS = 12, FULL_ROUNDS = 4 /* before groups beyond the most are dropped
 
 /* Chosen on simulated meetings of 3 to 12 people, apart from those in the README. */
 static const float PHI = 0.58f, FA = 0.4f;
-static const float WORTH_AT = 10000.0f, GROWTH = 0.3f; // clean frames of a person, and a power
+static const float WORTH_AT = 10000.0f, GROWTH = 0.3f; // clean frames of a person, and a power up to there
 static const float EXCLUSION = 6.0f;    // log odds, of pieces said side by side,
 static const float NEVER = 1000.0f;     // and their distance: so far that no mean hides it
 static const float CHANNEL = 0.5f, FRAME = 40.0f;
@@ -362,6 +362,14 @@ static float people(const float *share, int K)
     return expf(entropy);
 }
 
+/* Fb where each has said so many clean frames in the mean. */
+static float worth_of(float worth, float said)
+{
+    float share = said / WORTH_AT;
+
+    return worth * (share < 1.0f ? powf(share, GROWTH) : share);
+}
+
 int regroup(struct regroup *r, int *label, const float *x, const struct regroup_piece *pieces,
             int n, int n_fixed, int most, float worth)
 {
@@ -388,7 +396,7 @@ int regroup(struct regroup *r, int *label, const float *x, const struct regroup_
     for (int s = 0; s < K; s++)
         r->pi[s] = 1.0f / (float)K;
     for (int i = 0; i < ROUNDS; i++) {
-        update_groups(r, n, K, FA / (worth * powf(total / (people(r->pi, K) * WORTH_AT), GROWTH)));
+        update_groups(r, n, K, FA / worth_of(worth, total / people(r->pi, K)));
         listen(r, pieces, n, K);
         smooth(r, pieces, n, K);
         K = update_shares(r, pieces, n, K, n_fixed, i < FULL_ROUNDS ? r->most : most);

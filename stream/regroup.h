@@ -13,7 +13,9 @@
  * chain is pieces that follow each other: a piece is by who said the one before it with
  * probability `stay`, else by anybody. Pieces said side by side are hardly by one person.
  * What a group has to be worth (Fb) grows with what each has said in the mean: a voice is
- * no Gaussian, and the more of it there is, the more its moods look like people. Vectors
+ * no Gaussian, and the more of it there is, the more its moods look like people. Beyond 200 s
+ * it grows in proportion, so that how far apart moods are makes them people, not how often
+ * they were heard. Vectors
  * have a variance of one within a speaker (prune/calibrate.h), and of PHI between
  * speakers in each direction.
  *

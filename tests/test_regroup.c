@@ -95,18 +95,18 @@ static void test_speakers(void **state)
 }
 
 /* The worth up to which so many people are told apart, who are all as far from each other and
- * say as much each. */
-static float most_worth(int speakers, float apart)
+ * say as many pieces of n frames each. */
+static float most_worth(int speakers, int pieces, float frames)
 {
     struct scene *s = scene_open();
     float worth = 0.5f;
-    int n = 10 * speakers;
+    int n = pieces * speakers;
 
     for (int i = 0; i < n; i++) {
-        say(s, i, i % speakers, 100.0f, 0.0f);
+        say(s, i, i % speakers, frames, 0.0f);
         memset(s->x + i * E, 0, E * sizeof(float));
         for (int e = 0; e < E; e++)
-            s->x[i * E + e] = 0.7f * normal(&s->rng) + (e == i % speakers ? apart : 0.0f);
+            s->x[i * E + e] = 0.7f * normal(&s->rng) + (e == i % speakers ? 8.0f : 0.0f);
     }
     while (worth < 1e4f &&
            regroup(&s->regroup, s->label, s->x, s->piece, n, 0, MOST, worth) == speakers)
@@ -118,11 +118,21 @@ static float most_worth(int speakers, float apart)
 /* It goes by what each has said: others who speak, too, make nobody harder to tell. */
 static void test_worth(void **state)
 {
-    float few = most_worth(2, 8.0f), many = most_worth(12, 8.0f);
+    float few = most_worth(2, 10, 100.0f), many = most_worth(12, 10, 100.0f);
 
     (void)state;
     if (!(few > 1.0f && few < 1e3f && many > few / 3.0f && many < few * 3.0f))
         check_fail("two people up to a worth of %g, twelve up to %g", few, many);
+}
+
+/* Beyond 200 s of each what is half a person does not become one by being heard more. */
+static void test_moods(void **state)
+{
+    float some = most_worth(2, 30, 400.0f), more = most_worth(2, 120, 400.0f);
+
+    (void)state;
+    if (!(some > 1.0f && some < 1e3f && more > some / 1.5f && more < some * 1.5f))
+        check_fail("two people up to a worth of %g, heard four times as long up to %g", some, more);
 }
 
 /* Pieces that say nothing by themselves are whose the pieces around them are. */
@@ -385,6 +395,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_speakers),
         cmocka_unit_test(test_worth),
+        cmocka_unit_test(test_moods),
         cmocka_unit_test(test_chains),
         cmocka_unit_test(test_side_by_side),
         cmocka_unit_test(test_fixed),
