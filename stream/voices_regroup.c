@@ -16,8 +16,8 @@ static const struct stay { float at_once, soon, later; } SAME_SLOT = {0.9f, 0.6f
 static const float FIRST = 1000.0f, AGAIN = 0.05f; // clean frames, and share of all, between two
 static const float AT_END = 3000.0f;  // clean frames in all, for the last
 
-/* Both one piece, and the model remembered. */
-static int follows(const struct prototype *p, const struct prototype *before, int context_frames)
+/* Both are one piece, and the model remembered. */
+static int goes_on(const struct prototype *p, const struct prototype *before, int context_frames)
 {
     return before && p->slot >= 0 && before->slot >= 0 && p->since - before->frame <= context_frames;
 }
@@ -51,10 +51,10 @@ static int gather(struct voices *v, int *n_fixed, int context_frames)
     for (int i = 0; i < n; i++) {
         const struct prototype *p = &v->prototype[v->order[i]];
         const struct prototype *before = i ? &v->prototype[v->order[i - 1]] : NULL;
+        int follows = goes_on(p, before, context_frames);
         v->pieces[i] = (struct regroup_piece){
             .n = p->n,
-            .before = follows(p, before, context_frames) ? i - 1 : -1,
-            .stay = follows(p, before, context_frames) ? stay(p, before) : 0.0f,
+            .before = follows ? i - 1 : -1, .stay = follows ? stay(p, before) : 0.0f,
             .fixed = p->enrolled ? v->group_of[p->voice] : -1, .moment = -1,
         };
         memcpy(v->points + (size_t)i * (size_t)v->width,
